@@ -1,0 +1,14 @@
+"""`version`: what this is, and which Nomad its interfaces are those of."""
+
+from __future__ import annotations
+
+from raftnomad.cli.flags import command
+from raftnomad.cli.output import out
+from raftnomad.version import NOMAD_VERSION, VERSION
+
+
+@command("")
+def version() -> None:
+    """Print the version of raftnomad, and of the Nomad whose interfaces it speaks."""
+    out(f"Nomad v{NOMAD_VERSION}")
+    out(f"raftnomad v{VERSION}")

@@ -1,0 +1,213 @@
+"""A small blocking HTTP/1.1 client of Nomad's API: what the command line needs, and quick to import.
+
+Errors are worded as Go's HTTP client words them, since people and scripts know those texts.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import socket
+import ssl
+import urllib.parse
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from raftnomad.errors import RaftnomadError
+
+READ_CHUNK_BYTES = 64 * 1024
+
+
+class ConnectionFailed(RaftnomadError):
+    """The agent could not be asked; nothing was done."""
+
+
+class UnexpectedResponse(RaftnomadError):
+    """The agent answered with an error status."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(f"Unexpected response code: {status} ({body})")
+        self.status = status
+        self.body = body
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClientSettings:
+    """Where the agent is and how to speak to it; `from_environment` reads Nomad's variables."""
+
+    address: str = "http://127.0.0.1:4646"
+    region: str = ""
+    namespace: str = ""
+    token: str = ""
+    http_auth: str = ""
+    ca_cert: str = ""
+    ca_path: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    tls_server_name: str = ""
+    tls_skip_verify: bool = False
+
+    @staticmethod
+    def from_environment(environment: Mapping[str, str] = os.environ) -> ClientSettings:
+        def get(name: str, default: str = "") -> str:
+            return environment.get(name) or default
+
+        return ClientSettings(
+            address=get("NOMAD_ADDR", "http://127.0.0.1:4646"),
+            region=get("NOMAD_REGION"),
+            namespace=get("NOMAD_NAMESPACE"),
+            token=get("NOMAD_TOKEN"),
+            http_auth=get("NOMAD_HTTP_AUTH"),
+            ca_cert=get("NOMAD_CACERT"),
+            ca_path=get("NOMAD_CAPATH"),
+            client_cert=get("NOMAD_CLIENT_CERT"),
+            client_key=get("NOMAD_CLIENT_KEY"),
+            tls_server_name=get("NOMAD_TLS_SERVER_NAME"),
+            tls_skip_verify=get("NOMAD_SKIP_VERIFY") in ("1", "t", "T", "true", "TRUE", "True"),
+        )
+
+
+@dataclass(frozen=True)
+class ApiResponse:
+    status: int
+    headers: Mapping[str, str]
+    """Names in lower case."""
+    body: bytes = field(repr=False)
+
+    def json(self) -> Any:
+        return json.loads(self.body) if self.body.strip() else None
+
+    @property
+    def index(self) -> int:
+        return int(self.headers.get("x-nomad-index", "0") or 0)
+
+
+class _UnixConnection(http.client.HTTPConnection):
+    def __init__(self, path: str, timeout_s: float | None) -> None:
+        super().__init__("127.0.0.1", timeout=timeout_s)
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.sock.settimeout(self.timeout)
+        self.sock.connect(self._path)
+
+
+class ApiClient:
+    """One agent. Every call opens a connection of its own: commands make few, and a dead one can't be reused."""
+
+    def __init__(self, settings: ClientSettings) -> None:
+        self.settings = settings
+        address = settings.address
+        scheme, separator, rest = address.partition("://")
+        if not separator:
+            raise RaftnomadError(
+                f"Error initializing client: invalid address '{address}': "
+                f'parse "{address}": first path segment in URL cannot contain colon'
+            )
+        self._scheme = scheme
+        self._unix_path = rest if scheme == "unix" else ""
+        parts = urllib.parse.urlsplit("http://127.0.0.1" if self._unix_path else address)
+        self._host = parts.hostname or "127.0.0.1"
+        self._port = parts.port or (443 if scheme == "https" else 80)
+        self._base_path = parts.path.rstrip("/")
+        self._shown = "http://127.0.0.1" if self._unix_path else f"{scheme}://{parts.netloc}{self._base_path}"
+
+    def get(self, path: str, query: Mapping[str, str] | None = None, timeout_s: float | None = 330) -> ApiResponse:
+        return self.request("GET", path, query=query, timeout_s=timeout_s)
+
+    def put(self, path: str, body: Any = None, query: Mapping[str, str] | None = None) -> ApiResponse:
+        return self.request("PUT", path, query=query, body=body)
+
+    def delete(self, path: str, query: Mapping[str, str] | None = None) -> ApiResponse:
+        return self.request("DELETE", path, query=query)
+
+    def request(
+        self,
+        method: str,
+        path: str,
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        timeout_s: float | None = 330,
+    ) -> ApiResponse:
+        """The whole answer; raises ConnectionFailed and, for status 400 and above, UnexpectedResponse."""
+        response = self._send(method, path, query, body, timeout_s)
+        with response:
+            data = response.read()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+        if response.status >= 400:
+            raise UnexpectedResponse(response.status, data.decode(errors="replace").rstrip("\n"))
+        return ApiResponse(response.status, headers, data)
+
+    def stream(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[bytes]:
+        """The answer's body as it arrives, without a time limit."""
+        response = self._send("GET", path, query, None, None)
+        with response:
+            if response.status >= 400:
+                raise UnexpectedResponse(response.status, response.read().decode(errors="replace").rstrip("\n"))
+            while data := response.read1(READ_CHUNK_BYTES):
+                yield data
+
+    def _send(
+        self, method: str, path: str, query: Mapping[str, str] | None, body: Any, timeout_s: float | None
+    ) -> http.client.HTTPResponse:
+        target = self._base_path + path + self._query(query)
+        headers = {"Accept": "application/json"}
+        if self.settings.token:
+            headers["X-Nomad-Token"] = self.settings.token
+        data = None
+        if body is not None:
+            data = body if isinstance(body, bytes) else json.dumps(body).encode()
+            headers["Content-Type"] = "application/json"
+        if self._scheme not in ("http", "https", "unix"):
+            raise ConnectionFailed(
+                f'{method.capitalize()} "{self.settings.address}{target}": '
+                f'unsupported protocol scheme "{self._scheme}"'
+            )
+        connection = self._connection(timeout_s)
+        try:
+            connection.request(method, target, body=data, headers=headers)
+            return connection.getresponse()
+        except (OSError, http.client.HTTPException) as error:
+            connection.close()
+            raise ConnectionFailed(f'{method.capitalize()} "{self._shown}{target}": {self._why(error)}') from error
+
+    def _query(self, query: Mapping[str, str] | None) -> str:
+        values = dict(query or {})
+        if self.settings.region:
+            values.setdefault("region", self.settings.region)
+        if self.settings.namespace:
+            values.setdefault("namespace", self.settings.namespace)
+        return "?" + urllib.parse.urlencode(sorted(values.items())) if values else ""
+
+    def _connection(self, timeout_s: float | None) -> http.client.HTTPConnection:
+        if self._unix_path:
+            return _UnixConnection(self._unix_path, timeout_s)
+        if self._scheme == "https":
+            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_s, context=self._tls_context())
+        return http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
+
+    def _tls_context(self) -> ssl.SSLContext:
+        settings = self.settings
+        context = ssl.create_default_context(cafile=settings.ca_cert or None, capath=settings.ca_path or None)
+        context.check_hostname = False  # the certificate names role and region: `server.global.nomad`
+        if settings.tls_skip_verify:
+            context.verify_mode = ssl.CERT_NONE
+        if settings.client_cert:
+            context.load_cert_chain(settings.client_cert, settings.client_key or None)
+        return context
+
+    def _why(self, error: Exception) -> str:
+        if isinstance(error, ssl.SSLError):
+            return f"tls: {error.reason or error}"
+        where = f"unix {self._unix_path}" if self._unix_path else f"tcp {self._host}:{self._port}"
+        if isinstance(error, http.client.RemoteDisconnected):
+            return "EOF"
+        if isinstance(error, TimeoutError):
+            return f"dial {where}: i/o timeout"
+        if isinstance(error, OSError) and error.errno is not None:
+            return f"dial {where}: connect: {os.strerror(error.errno).lower()}"
+        return str(error)
