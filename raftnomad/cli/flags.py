@@ -67,13 +67,13 @@ def command(usage: str) -> Callable[[Callable[..., Any]], click.Command]:
     return click.command(cls=Command, options_metavar=usage)
 
 
-def option(name: str, help: str, **settings: Any) -> Callable[[F], F]:  # noqa: A002 - click's word
+def option(name: str, help: str, **settings: Any) -> Callable[[F], F]:
     """A flag `-name value`, also spelled `--name`; it becomes the argument `name`."""
     variable = settings.pop("variable", name.replace("-", "_"))
     return click.option(f"-{name}", f"--{name}", variable, help=help, **settings)
 
 
-def switch(name: str, help: str, **settings: Any) -> Callable[[F], F]:  # noqa: A002 - click's word
+def switch(name: str, help: str, **settings: Any) -> Callable[[F], F]:
     """A boolean flag: `-name`, or with a value in Go's spelling `-name=false`."""
     return option(name, help, is_flag=True, default=False, **settings)
 

@@ -48,9 +48,7 @@ class Monitor:
         _headline(f"{headline} but failed to place all allocations:")
         self._explain(failed)
         if blocked := evaluation.get("BlockedEval"):
-            _say(
-                f'Evaluation "{limit_id(blocked, self._verbose)}" waiting for additional capacity to place remainder'
-            )
+            _say(f'Evaluation "{limit_id(blocked, self._verbose)}" waiting for additional capacity to place remainder')
         return 2
 
     def _follow_next(self, evaluation: dict[str, Any]) -> int:
@@ -196,9 +194,9 @@ def allocation_table(allocations: list[dict[str, Any]], *, verbose: bool, now_ns
     if not allocations:
         return "No allocations placed"
     if verbose:
-        header = "ID|Eval ID|Node ID|Node Name|Task Group|Version|Desired|Status|Created|Modified".split("|")
+        header = ["ID", "Eval ID", "Node ID", "Node Name", "Task Group", "Version", "Desired", "Status", "Created", "Modified"]
     else:
-        header = "ID|Node ID|Task Group|Version|Desired|Status|Created|Modified".split("|")
+        header = ["ID", "Node ID", "Task Group", "Version", "Desired", "Status", "Created", "Modified"]
     rows = [header]
     for allocation in allocations:
         common = [

@@ -164,8 +164,7 @@ class ApiClient:
             headers["Content-Type"] = "application/json"
         if self._scheme not in ("http", "https", "unix"):
             raise ConnectionFailed(
-                f'{method.capitalize()} "{self.settings.address}{target}": '
-                f'unsupported protocol scheme "{self._scheme}"'
+                f'{method.capitalize()} "{self.settings.address}{target}": unsupported protocol scheme "{self._scheme}"'
             )
         connection = self._connection(timeout_s)
         try:

@@ -1,0 +1,118 @@
+"""From what the user typed to one object: full ids and prefixes of them, and what to say when several match."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from raftnomad.cli.output import columns, error
+from raftnomad.errors import RaftnomadError
+from raftnomad.sdk.http import ApiClient, ConnectionFailed, UnexpectedResponse
+
+UUID_LENGTH = 36
+
+
+class Ambiguous(RaftnomadError):
+    """Several objects match; the message lists them."""
+
+
+def sanitize_prefix(prefix: str) -> str:
+    """An id prefix as the servers can search it: without the odd hexadecimal digit at its end."""
+    digits = prefix.replace("-", "")
+    if len(digits) % 2 == 1 and len(prefix) < UUID_LENGTH:
+        return prefix[:-1]
+    return prefix
+
+
+def by_prefix(
+    api: ApiClient,
+    prefix: str,
+    *,
+    path: str,
+    noun: str,
+    failing: str,
+    table: Callable[[list[dict[str, Any]]], str],
+) -> dict[str, Any]:
+    """The one stub of the list route `path` whose id starts with `prefix`.
+
+    noun: `allocation`, as in `No allocation(s) with prefix or id "..." found`. failing: `Error querying allocation`.
+    """
+    if len(prefix) == 1:
+        raise RaftnomadError("Identifier must contain at least two characters.")
+    prefix = sanitize_prefix(prefix)
+    try:
+        stubs = api.get(path, {"prefix": prefix}).json() or []
+    except (ConnectionFailed, UnexpectedResponse) as failed:
+        raise RaftnomadError(f"{failing}: {failed}") from failed
+    if not stubs:
+        raise RaftnomadError(f'No {noun}(s) with prefix or id "{prefix}" found')
+    if len(stubs) > 1:
+        raise Ambiguous(f"Prefix matched multiple {noun}s\n\n{table(stubs)}")
+    found: dict[str, Any] = stubs[0]
+    return found
+
+
+def job_by_prefix(api: ApiClient, job_id: str, failing: str) -> tuple[str, str]:
+    """(namespace, id) of the job that is named so, or of the only one whose id starts so."""
+    try:
+        stubs: list[dict[str, Any]] = api.get("/v1/jobs", {"prefix": job_id}).json() or []
+    except (ConnectionFailed, UnexpectedResponse) as failed:
+        raise RaftnomadError(f"{failing}: {failed}") from failed
+    exact = [stub for stub in stubs if stub["ID"] == job_id]
+    if len(exact) == 1:
+        stubs = exact
+    if not stubs:
+        raise RaftnomadError(f'No job(s) with prefix or ID "{job_id}" found')
+    if len(stubs) > 1:
+        from raftnomad.cli.job_status import job_table
+
+        all_namespaces = api.settings.namespace == "*"
+        raise Ambiguous(f'Prefix "{job_id}" matched multiple jobs\n\n{job_table(stubs, all_namespaces)}')
+    return stubs[0].get("Namespace") or api.settings.namespace or "default", stubs[0]["ID"]
+
+
+def asked(failing: str, call: Callable[[], Any]) -> Any:
+    """Run a request; a failure is told as `failing: why`."""
+    try:
+        return call()
+    except (ConnectionFailed, UnexpectedResponse) as failed:
+        raise RaftnomadError(f"{failing}: {failed}") from failed
+
+
+def one_argument(arguments: Sequence[str], expectation: str) -> str:
+    """The single argument, or a usage error that says what was expected."""
+    if len(arguments) != 1:
+        raise_usage(expectation)
+    return arguments[0]
+
+
+def raise_usage(expectation: str) -> None:
+    import click
+
+    raise click.UsageError(expectation)
+
+
+def no_template(template: str | None, json: bool) -> None:
+    """Go templates (`-t`) are not built yet; both formats at once never will be."""
+    if json and template is not None:
+        raise RaftnomadError("Both json and template formatting are not allowed")
+    if template is not None:
+        raise RaftnomadError("Formatting with -t is not built yet; use -json and a program that reads JSON, e.g. jq")
+
+
+def confirm(question: str) -> bool:
+    """Ask on the terminal; only an exact `y` is yes."""
+    try:
+        answer = input(f"{question} [y/N] ")
+    except EOFError:
+        raise RaftnomadError("Failed to parse answer: EOF; use -yes to answer beforehand") from None
+    if answer.lower() in ("", "n", "no"):
+        return False
+    if answer == "y":
+        return True
+    error("For confirmation, an exact 'y' is required.")
+    return False
+
+
+def plain_table(rows: Sequence[Sequence[str]]) -> str:
+    return columns(rows, empty="<none>")
