@@ -78,6 +78,10 @@ class DataDirectoryError(RaftnomadError):
     """A data directory that this agent must not or cannot use: another server's, newer, in use or damaged."""
 
 
+class PeerError(RaftnomadError):
+    """Another server sent what it must not, or one refused the other; the connection is closed."""
+
+
 class NoPathToNode(RaftnomadError):
     status = 404
 
