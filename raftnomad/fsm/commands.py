@@ -171,6 +171,11 @@ class UpdateDeployment(Command, frozen=True, kw_only=True):
     """The job version of this deployment becomes a version to roll back to."""
     evaluations: tuple[Evaluation, ...] = ()
     epoch: int = 0
+    promote_all: bool = False
+    """Accept the canaries of every group: they become ordinary allocations. Rejected, with nothing changed, when a
+    group that is to be promoted has fewer healthy canaries than it wants. An empty `status` leaves the status."""
+    promote_groups: tuple[str, ...] = ()
+    """The same for the named groups; unknown groups and groups without canaries are passed over."""
 
 
 class SetAllocationHealth(Command, frozen=True, kw_only=True):
