@@ -17,6 +17,10 @@ from raftnomad.errors import RaftnomadError
 from raftnomad.sdk.http import ApiClient, UnexpectedResponse
 
 QUERY_FAILED = "Error querying allocation"
+STATUS_USAGE = (
+    "This command takes one of the following argument conditions:\n"
+    " * A single <allocation>\n * No arguments, with output format specified"
+)
 
 
 def find_allocation(api: ApiClient, prefix: str) -> dict[str, Any]:
@@ -60,7 +64,7 @@ def status(
     if not arguments and json:
         out(full_json(asked("Error querying allocations", lambda: api.get("/v1/allocations").json())))
         return 0
-    allocation = find_allocation(api, one_argument(arguments, "This command takes one of the following argument conditions:\n * A single <allocation>\n * No arguments, with output format specified"))
+    allocation = find_allocation(api, one_argument(arguments, STATUS_USAGE))
     if json:
         out(full_json(allocation))
         return 0
@@ -155,7 +159,9 @@ def _group(allocation: dict[str, Any]) -> dict[str, Any]:
 def _task_names(allocation: dict[str, Any]) -> list[str]:
     """Prestart tasks, main ones, poststart, poststop; by name among equals."""
     order = {"prestart": 0, "": 1, "poststart": 2, "poststop": 3}
-    tasks = {task["Name"]: (task.get("Lifecycle") or {}).get("Hook", "") for task in _group(allocation).get("Tasks", ())}
+    tasks = {
+        task["Name"]: (task.get("Lifecycle") or {}).get("Hook", "") for task in _group(allocation).get("Tasks", ())
+    }
     names = set(tasks) | set(allocation.get("TaskStates") or {})
     return sorted(names, key=lambda name: (order.get(tasks.get(name, ""), 1), name))
 
@@ -338,8 +344,6 @@ def only_task(allocation: dict[str, Any]) -> str:
         return names[0]
     listed = "\n".join(f"  * {name}" for name in names)
     raise RaftnomadError(
-        f"Allocation \"{limit_id(allocation['ID'], False)}\" is running the following tasks:\n{listed}\n\n"
+        f'Allocation "{limit_id(allocation["ID"], False)}" is running the following tasks:\n{listed}\n\n'
         "Please specify the task."
     )
-
-

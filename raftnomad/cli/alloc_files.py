@@ -214,4 +214,3 @@ def _row(info: dict[str, Any], machine: bool, kind: bool = False) -> list[str]:
     name = info["Name"] + ("/" if info["IsDir"] else "")
     row = [info["FileMode"], size, local_rfc3339(info["ModTime"])]
     return [*row, info.get("ContentType", ""), name] if kind else [*row, name]
-

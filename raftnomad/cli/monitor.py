@@ -194,7 +194,18 @@ def allocation_table(allocations: list[dict[str, Any]], *, verbose: bool, now_ns
     if not allocations:
         return "No allocations placed"
     if verbose:
-        header = ["ID", "Eval ID", "Node ID", "Node Name", "Task Group", "Version", "Desired", "Status", "Created", "Modified"]
+        header = [
+            "ID",
+            "Eval ID",
+            "Node ID",
+            "Node Name",
+            "Task Group",
+            "Version",
+            "Desired",
+            "Status",
+            "Created",
+            "Modified",
+        ]
     else:
         header = ["ID", "Node ID", "Task Group", "Version", "Desired", "Status", "Created", "Modified"]
     rows = [header]

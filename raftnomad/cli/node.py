@@ -13,7 +13,7 @@ from raftnomad.cli.full_json import full_json
 from raftnomad.cli.hints import show_hint
 from raftnomad.cli.lookup import asked, by_prefix, confirm, no_template, raise_usage
 from raftnomad.cli.monitor import allocation_table
-from raftnomad.cli.output import columns, key_values, limit_id, local_rfc3339, local_time, out
+from raftnomad.cli.output import columns, error, key_values, limit_id, local_rfc3339, local_time, out
 from raftnomad.durations import format_duration, parse_duration
 from raftnomad.errors import RaftnomadError
 from raftnomad.sdk.http import ApiClient, UnexpectedResponse
@@ -140,9 +140,7 @@ def node_table(
 
 
 def _show(api: ApiClient, node: dict[str, Any], *, short: bool, verbose: bool) -> None:
-    allocations = asked(
-        "Error querying node allocations", lambda: api.get(f"/v1/node/{node['ID']}/allocations").json()
-    )
+    allocations = asked("Error querying node allocations", lambda: api.get(f"/v1/node/{node['ID']}/allocations").json())
     host = {} if short else _host_stats(api, node["ID"])
     out(_basic(node, host, short=short))
     if not short:
@@ -384,12 +382,10 @@ def _stamp() -> str:
 def _monitor_drain(api: ApiClient, node_id: str) -> int:
     """Tell each allocation's way off the node, until the drain is complete and all have stopped."""
     node = asked("Error monitoring drain", lambda: api.get(f"/v1/node/{node_id}").json())
-    if not node.get("DrainStrategy") and not (node.get("LastDrain") or {}).get("Status") == "draining":
-        if not any(a.get("ClientStatus") == "running" for a in _allocations(api, node_id)):
-            from raftnomad.cli.output import error
-
-            error("No drain strategy set")
-            return 0
+    running = any(allocation.get("ClientStatus") == "running" for allocation in _allocations(api, node_id))
+    if not node.get("DrainStrategy") and not running:
+        error("No drain strategy set")
+        return 0
     told: dict[str, tuple[bool, str, str]] = {}
     complete = False
     while True:
