@@ -171,11 +171,19 @@ class UpdateDeployment(Command, frozen=True, kw_only=True):
     """The job version of this deployment becomes a version to roll back to."""
     evaluations: tuple[Evaluation, ...] = ()
     epoch: int = 0
-    promote_all: bool = False
-    """Accept the canaries of every group: they become ordinary allocations. Rejected, with nothing changed, when a
-    group that is to be promoted has fewer healthy canaries than it wants. An empty `status` leaves the status."""
-    promote_groups: tuple[str, ...] = ()
-    """The same for the named groups; unknown groups and groups without canaries are passed over."""
+
+
+class PromoteDeployment(Command, frozen=True, kw_only=True):
+    """Accept the canaries of these groups (None: of all): they become ordinary allocations.
+
+    Rejected, with nothing changed, when a group that is to be promoted has fewer healthy canaries than it wants;
+    unknown groups and groups without canaries are passed over.
+    """
+
+    deployment_id: str = ""
+    groups: tuple[str, ...] | None = None
+    evaluations: tuple[Evaluation, ...] = ()
+    epoch: int = 0
 
 
 class SetAllocationHealth(Command, frozen=True, kw_only=True):
@@ -248,4 +256,5 @@ KINDS: dict[int, type[Command]] = {
     21: DeleteNamespaces,
     22: CollectGarbage,
     23: ReconcileSummaries,
+    24: PromoteDeployment,
 }
