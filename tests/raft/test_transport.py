@@ -89,7 +89,7 @@ async def servers(*wanted: Server) -> AsyncIterator[tuple[Server, ...]]:
 
 async def until(holds: Callable[[], object], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - what is waited for has no event of its own
             await asyncio.sleep(0.005)
 
 
