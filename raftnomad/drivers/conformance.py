@@ -1,0 +1,344 @@
+"""What every driver must do, as tests that its author runs: subclass `DriverConformance`, say how to make tasks, done.
+
+    class TestMyDriver(DriverConformance):
+        def make_driver(self, state_dir): return MyDriver({"enabled": True}, state_dir)
+        def sleeps(self): return {"command": "sleep", "args": ["300"]}
+        def exits(self, code): return {"command": "sh", "args": ["-c", f"exit {code}"]}
+
+A method that answers None says that the driver has no such tasks; the tests that need them are skipped.
+Needs pytest and pytest-asyncio; runs on Linux.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import uuid
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raftnomad.drivers.driver import Driver, DriverError, Fingerprint, Task, TaskHandle, TaskNotFound
+
+Config = dict[str, Any]
+
+PATIENCE_S = 30.0
+"""How long a test waits for what must happen; a driver that needs longer is broken."""
+
+MARK = "RAFTNOMAD_CONFORMANCE"
+
+
+class DriverConformance:
+    # What a driver's author says about it
+
+    def make_driver(self, state_dir: Path) -> Driver:
+        """A driver that can start tasks; another call with the same directory stands for a restarted agent."""
+        raise NotImplementedError
+
+    def sleeps(self) -> Config:
+        """Runs for minutes, and ends at once when it is stopped."""
+        raise NotImplementedError
+
+    def exits(self, code: int) -> Config:
+        """Ends with this exit code within a second or two."""
+        raise NotImplementedError
+
+    def ignores_stop(self) -> Config | None:
+        """Runs for minutes, and does not care about the stop signal."""
+        return None
+
+    def exits_on_usr1(self, code: int) -> Config | None:
+        """Prints "ready", and ends with the code when SIGUSR1 arrives."""
+        return None
+
+    def prints(self, stdout: str, stderr: str) -> Config | None:
+        """Prints these to its two streams, and ends with 0."""
+        return None
+
+    def prints_lines(self, count: int) -> Config | None:
+        """Prints "line 1" to "line <count>", each followed by 100 dots, and ends with 0."""
+        return None
+
+    def leaves_children(self) -> Config | None:
+        """Starts another process in a session of its own, prints "ready", and sleeps for minutes."""
+        return None
+
+    def prints_variable(self, name: str) -> Config | None:
+        """Prints the value of a variable of its environment, and ends with 0."""
+        return None
+
+    invalid_config: Config = {"no_such_key": 1}
+
+    # What the tests start with
+
+    @pytest.fixture
+    def state_dir(self, tmp_path: Path) -> Path:
+        return tmp_path / "state"
+
+    @pytest.fixture
+    async def driver(self, state_dir: Path) -> AsyncIterator[Driver]:
+        driver = self.make_driver(state_dir)
+        yield driver
+        await driver.close()
+
+    @pytest.fixture
+    async def started(self, driver: Driver, state_dir: Path) -> AsyncIterator[list[TaskHandle]]:
+        """Handles that are destroyed at the end, whatever the test did."""
+        handles: list[TaskHandle] = []
+        yield handles
+        last = self.make_driver(state_dir)
+        for handle in handles:
+            try:
+                await last.recover(handle)
+                await last.destroy(handle)
+            except TaskNotFound:
+                continue
+        await last.close()
+
+    def task(self, tmp_path: Path, config: Config | None, **changes: Any) -> Task:
+        if config is None:
+            pytest.skip("the driver has no such tasks")
+        alloc_id = str(uuid.uuid4())  # noqa: TID251
+        alloc = tmp_path / alloc_id
+        for directory in ("t/local", "t/secrets", "t/tmp", "alloc/data", "alloc/logs", "alloc/tmp"):
+            (alloc / directory).mkdir(parents=True)
+        facts: dict[str, Any] = {
+            "id": f"{alloc_id}/t",
+            "alloc_id": alloc_id,
+            "name": "t",
+            "job_id": "conformance",
+            "namespace": "default",
+            "config": config,
+            "env": {"PATH": os.environ.get("PATH", os.defpath), MARK: alloc_id},
+            "task_dir": alloc / "t",
+            "alloc_dir": alloc / "alloc",
+            "log_dir": alloc / "alloc" / "logs",
+            "memory_mb": 64,
+        }
+        return Task(**facts | changes)
+
+    # What must hold
+
+    async def test_the_driver_is_found_healthy(self, driver: Driver) -> None:
+        fingerprint = await driver.fingerprint()
+        assert isinstance(fingerprint, Fingerprint)
+        assert fingerprint.detected
+        assert fingerprint.healthy, fingerprint.description
+        assert f"driver.{driver.name}" in fingerprint.attributes
+
+    async def test_a_config_is_refused_by_the_name_of_the_wrong_key(self, driver: Driver) -> None:
+        assert driver.validate(self.exits(0)) == []
+        found = driver.validate(self.exits(0) | self.invalid_config)
+        assert any(next(iter(self.invalid_config)) in sentence for sentence in found)
+
+    @pytest.mark.parametrize("code", [0, 1, 42])
+    async def test_wait_gives_the_exit_code(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path, code: int
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.exits(code)))
+        result = await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
+        assert (result.exit_code, result.signal, result.successful) == (code, 0, code == 0)
+
+    async def test_every_waiter_is_told_also_late_ones(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.exits(3)))
+        results = await asyncio.wait_for(asyncio.gather(*(driver.wait(handle) for _ in range(5))), PATIENCE_S)
+        late = await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
+        assert [result.exit_code for result in [*results, late]] == [3] * 6
+
+    async def test_a_cancelled_wait_harms_neither_task_nor_other_waiters(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(driver.wait(handle), 0.2)
+        other = asyncio.ensure_future(driver.wait(handle))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(driver.wait(handle), 0.2)
+        assert not other.done()
+        await driver.stop(handle, "", 5.0)
+        await asyncio.wait_for(other, PATIENCE_S)
+
+    async def test_stop_ends_a_task_that_obeys(self, driver: Driver, started: list[TaskHandle], tmp_path: Path) -> None:
+        task = self.task(tmp_path, self.sleeps())
+        handle = await self.start(driver, started, task)
+        await asyncio.wait_for(driver.stop(handle, "", 20.0), PATIENCE_S)
+        assert processes_marked(task.alloc_id) == []
+        await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
+
+    async def test_stop_kills_a_task_that_does_not_obey(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        task = self.task(tmp_path, self.ignores_stop())
+        handle = await self.start(driver, started, task)
+        await self.until_printed(task, "ready")
+        await asyncio.wait_for(driver.stop(handle, "", 0.5), PATIENCE_S)
+        result = await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
+        assert result.exit_code == 137
+        assert processes_marked(task.alloc_id) == []
+
+    async def test_stopping_a_task_that_ended_is_no_error(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.exits(5)))
+        await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
+        await asyncio.wait_for(driver.stop(handle, "", 5.0), PATIENCE_S)
+        assert (await driver.wait(handle)).exit_code == 5
+
+    async def test_a_signal_reaches_the_task(self, driver: Driver, started: list[TaskHandle], tmp_path: Path) -> None:
+        task = self.task(tmp_path, self.exits_on_usr1(7))
+        handle = await self.start(driver, started, task)
+        await self.until_printed(task, "ready")
+        await driver.signal(handle, "SIGUSR1")
+        assert (await asyncio.wait_for(driver.wait(handle), PATIENCE_S)).exit_code == 7
+
+    async def test_a_signal_that_is_none_is_refused_by_name(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        with pytest.raises(DriverError, match='invalid signal "SIGNOPE"'):
+            await driver.signal(handle, "SIGNOPE")
+
+    async def test_output_goes_to_the_log_files(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        task = self.task(tmp_path, self.prints("to stdout\n", "to stderr\n"))
+        handle = await self.start(driver, started, task)
+        await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
+        await self.until_printed(task, "to stdout\n")
+        await self.until_printed(task, "to stderr\n", "stderr")
+        assert printed(task) == "to stdout\n"
+
+    async def test_a_restarted_task_goes_on_in_its_log_files(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        task = self.task(tmp_path, self.prints("once\n", ""))
+        for _ in range(2):
+            handle = await self.start(driver, started, task)
+            await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
+            await driver.destroy(handle)
+        await self.until_printed(task, "once\nonce\n")
+
+    async def test_a_disabled_log_leaves_no_files(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        task = self.task(tmp_path, self.prints("unheard\n", ""), log_disabled=True)
+        handle = await self.start(driver, started, task)
+        await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
+        assert list(task.log_dir.iterdir()) == []
+
+    async def test_log_files_rotate_and_only_the_newest_are_kept(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        count = 40_000
+        task = self.task(tmp_path, self.prints_lines(count), log_files=2, log_file_size_mb=1)
+        handle = await self.start(driver, started, task)
+        await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
+        await self.until_printed(task, f"line {count}{'.' * 100}\n")
+        sizes = [path.stat().st_size for path in task.log_dir.glob("t.stdout.*")]
+        assert len(sizes) == 2
+        assert max(sizes) <= 1 << 20
+        lines = printed(task).splitlines()[1:]  # the first one may have begun in a file that is gone
+        numbers = [int(line.strip(".").split()[1]) for line in lines]
+        assert numbers == list(range(numbers[0], count + 1))
+
+    async def test_the_task_sees_its_environment(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        task = self.task(tmp_path, self.prints_variable(MARK))
+        handle = await self.start(driver, started, task)
+        await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
+        await self.until_printed(task, task.alloc_id)
+
+    async def test_another_agent_recovers_a_running_task(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path, state_dir: Path
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        await driver.close()
+        second = self.make_driver(state_dir)
+        await second.recover(handle)
+        waiting = asyncio.ensure_future(second.wait(handle))
+        await asyncio.sleep(0.2)
+        assert not waiting.done()
+        await asyncio.wait_for(second.stop(handle, "", 20.0), PATIENCE_S)
+        await asyncio.wait_for(waiting, PATIENCE_S)
+        await second.close()
+
+    async def test_another_agent_learns_the_exit_code_of_a_task_that_ended_meanwhile(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path, state_dir: Path
+    ) -> None:
+        task = self.task(tmp_path, self.exits(9))
+        handle = await self.start(driver, started, task)
+        await driver.close()
+        await self.until_gone(task)
+        second = self.make_driver(state_dir)
+        await second.recover(handle)
+        assert (await asyncio.wait_for(second.wait(handle), PATIENCE_S)).exit_code == 9
+        await second.close()
+
+    async def test_a_destroyed_task_is_gone(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path, state_dir: Path
+    ) -> None:
+        task = self.task(tmp_path, self.sleeps())
+        handle = await self.start(driver, started, task)
+        await asyncio.wait_for(driver.destroy(handle), PATIENCE_S)
+        assert processes_marked(task.alloc_id) == []
+        await driver.destroy(handle)
+        with pytest.raises(TaskNotFound):
+            await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
+
+    async def test_a_handle_that_is_none_is_not_found(self, driver: Driver) -> None:
+        handle = TaskHandle(driver=driver.name, task_id="none/none", state={})
+        with pytest.raises(TaskNotFound):
+            await driver.recover(handle)
+
+    async def test_no_process_outlives_its_task(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        task = self.task(tmp_path, self.leaves_children())
+        handle = await self.start(driver, started, task)
+        await self.until_printed(task, "ready")
+        assert len(processes_marked(task.alloc_id)) >= 2
+        await asyncio.wait_for(driver.stop(handle, "", 20.0), PATIENCE_S)
+        assert processes_marked(task.alloc_id) == []
+
+    # How they go about it
+
+    async def start(self, driver: Driver, started: list[TaskHandle], task: Task) -> TaskHandle:
+        assert driver.validate(task.config) == []
+        handle = await asyncio.wait_for(driver.start(task), PATIENCE_S)
+        started.append(handle)
+        return handle
+
+    async def until_printed(self, task: Task, text: str, stream: str = "stdout") -> None:
+        async with asyncio.timeout(PATIENCE_S):
+            while text not in printed(task, stream):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    async def until_gone(self, task: Task) -> None:
+        await asyncio.sleep(0.5)
+        async with asyncio.timeout(PATIENCE_S):
+            while processes_marked(task.alloc_id):  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+
+def printed(task: Task, stream: str = "stdout") -> str:
+    """All that is left of a stream, oldest file first."""
+    files = sorted(task.log_dir.glob(f"{task.name}.{stream}.*"), key=lambda path: int(path.suffix[1:]))
+    return "".join(path.read_text() for path in files)
+
+
+def processes_marked(mark: str) -> list[int]:
+    """The living processes whose environment holds the mark of a task, wherever they are in the tree."""
+    wanted = f"{MARK}={mark}".encode()
+    found = []
+    for name in os.listdir("/proc"):
+        try:
+            if name.isdecimal() and wanted in Path(f"/proc/{name}/environ").read_bytes():
+                found.append(int(name))
+        except OSError:
+            continue
+    return found
