@@ -143,7 +143,7 @@ def _deployment_pairs(allocation: dict[str, Any], verbose: bool) -> list[tuple[s
     if not allocation.get("DeploymentID"):
         return []
     state = allocation.get("DeploymentStatus") or {}
-    health = {True: "healthy", False: "unhealthy"}.get(state.get("Healthy"), "unset")
+    health = {None: "unset", True: "healthy", False: "unhealthy"}[state.get("Healthy")]
     pairs = [("Deployment ID", limit_id(allocation["DeploymentID"], verbose)), ("Deployment Health", health)]
     if state.get("Canary"):
         pairs.append(("Canary", "true"))
@@ -169,7 +169,8 @@ def _task_names(allocation: dict[str, Any]) -> list[str]:
 def _lifecycle(allocation: dict[str, Any], name: str) -> str:
     for task in _group(allocation).get("Tasks", ()):
         if task["Name"] == name and task.get("Lifecycle"):
-            return task["Lifecycle"]["Hook"] + (" sidecar" if task["Lifecycle"].get("Sidecar") else "")
+            sidecar = " sidecar" if task["Lifecycle"].get("Sidecar") else ""
+            return f"{task['Lifecycle']['Hook']}{sidecar}"
     return "main"
 
 

@@ -144,9 +144,7 @@ def stop(
         query |= {"no_shutdown_delay": "true"} if no_shutdown_delay else {}
         query |= {"global": "true"} if everywhere else {}
         query |= {"eval_priority": str(eval_priority)} if eval_priority else {}
-        path = job_path(job_id)
-        answer = asked("Error deregistering job", lambda path=path, query=query: api.delete(path, query).json())
-        eval_id = answer.get("EvalID", "")
+        eval_id = _deregister(api, job_id, query)
         if not eval_id:
             continue
         if detach:
@@ -154,6 +152,11 @@ def stop(
             continue
         code = max(code, Monitor(api, verbose).follow(eval_id))
     return code
+
+
+def _deregister(api: ApiClient, job_id: str, query: dict[str, str]) -> str:
+    answer = asked("Error deregistering job", lambda: api.delete(job_path(job_id), query).json())
+    return str(answer.get("EvalID", ""))
 
 
 @command("[options] <path>")

@@ -189,7 +189,7 @@ def _placement_failures(evaluations: list[dict[str, Any]]) -> list[str]:
     blocked = next((evaluation for evaluation in evaluations if evaluation["Status"] == "blocked"), None)
     if blocked is None:
         return []
-    failed = blocked.get("FailedTGAllocs") or next(
+    failed: dict[str, Any] = blocked.get("FailedTGAllocs") or next(
         (evaluation["FailedTGAllocs"] for evaluation in evaluations if evaluation.get("FailedTGAllocs")), {}
     )
     lines = ["Placement Failure"]

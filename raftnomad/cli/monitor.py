@@ -64,7 +64,7 @@ class Monitor:
     def _until_terminal(self, eval_id: str) -> dict[str, Any]:
         first = True
         while True:
-            evaluation = self._api.get(f"/v1/evaluation/{eval_id}").json()
+            evaluation: dict[str, Any] = self._api.get(f"/v1/evaluation/{eval_id}").json()
             if first:
                 self._told_by(evaluation)
                 first = False

@@ -1,0 +1,69 @@
+import subprocess
+import sys
+
+import pytest
+
+from raftnomad.cli import tree
+from raftnomad.cli.main import run
+
+
+def test_every_command_of_the_tree_can_be_imported_and_has_help(capsys):
+    for path in tree.COMMANDS:
+        assert run([*path.split(), "-help"]) == 0, path
+        assert "Usage:" in capsys.readouterr().out, path
+
+
+def test_every_alias_names_a_command():
+    assert set(tree.ALIASES.values()) <= set(tree.COMMANDS)
+    assert set(tree.SUMMARIES) == set(tree.COMMANDS)
+
+
+def test_an_unknown_command_exits_127_and_an_unknown_subcommand_1(capsys):
+    assert run(["frobnicate"]) == 127
+    assert run(["job", "frobnicate"]) == 1
+    assert "job run" not in capsys.readouterr().out
+
+
+def test_version_has_nomads_line_first(capsys):
+    assert run(["-version"]) == 0
+    assert capsys.readouterr().out.startswith("Nomad v2.")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "code"),
+    [
+        (["job", "run"], "This command takes one argument: <path>", 1),
+        (["job", "plan"], "This command takes one argument: <path>", 255),
+        (["job", "status", "a", "b"], "This command takes either no arguments or one: <job>", 1),
+        (["eval", "list", "x"], "This command takes no arguments", 1),
+    ],
+)
+def test_wrong_usage_says_what_was_expected_and_where_help_is(arguments, said, code, capsys):
+    assert run(arguments) == code
+    told = capsys.readouterr().err
+    assert said in told
+    assert "For additional help try 'nomad" in told
+
+
+def test_an_agent_that_is_not_there_is_told_as_go_tells_it(capsys, monkeypatch):
+    monkeypatch.setenv("NOMAD_ADDR", "http://127.0.0.1:1")
+    assert run(["job", "status"]) == 1
+    assert capsys.readouterr().err.strip() == (
+        'Error querying jobs: Get "http://127.0.0.1:1/v1/jobs": dial tcp 127.0.0.1:1: connect: connection refused'
+    )
+
+
+def test_a_client_command_imports_nothing_of_the_server():
+    code = (
+        "import sys; from raftnomad.cli.main import run; run(['job', 'status']);"
+        "print([m for m in ('aiohttp', 'docker', 'numpy', 'pysyncobj', 'asyncio', 'msgspec') if m in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        env={"NOMAD_ADDR": "http://127.0.0.1:1"},
+        timeout=60,
+        check=True,
+    )
+    assert done.stdout.strip() == "[]"
