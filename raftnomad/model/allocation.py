@@ -67,7 +67,8 @@ class AllocMetric(Row, frozen=True, kw_only=True):
 
 
 class AllocState(Row, frozen=True, kw_only=True):
-    field: str = ""
+    field: int = 0
+    """0 is the client status, the only one there is."""
     value: str = ""
     time: Time = ZERO_TIME
 

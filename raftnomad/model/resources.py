@@ -134,5 +134,5 @@ class TaskLifecycleConfig(Row, frozen=True, kw_only=True):
 
 class AllocatedResources(Row, frozen=True, kw_only=True):
     tasks: dict[str, AllocatedTaskResources] | None = None
-    task_lifecycles: dict[str, TaskLifecycleConfig] | None = None
+    task_lifecycles: dict[str, TaskLifecycleConfig | None] | None = None
     shared: AllocatedSharedResources = AllocatedSharedResources()
