@@ -171,6 +171,8 @@ class UpdateDeployment(Command, frozen=True, kw_only=True):
     """The job version of this deployment becomes a version to roll back to."""
     evaluations: tuple[Evaluation, ...] = ()
     epoch: int = 0
+    rollback_to: int | None = None
+    """The job version that becomes the newest one again in the same step, when the job is still as rolled out."""
 
 
 class PromoteDeployment(Command, frozen=True, kw_only=True):
