@@ -1,0 +1,5 @@
+"""`python -m raftnomad` is the command `raftnomad`."""
+
+from raftnomad.cli.main import main
+
+main()
