@@ -162,9 +162,9 @@ def _class(items: Any, flags: int) -> _Test:
     tests: list[_Test] = []
     for kind, argument in items[1:] if negated else items:
         if kind is op.LITERAL:
-            tests.append(lambda character, code=argument: ord(character) == code)
+            tests.append(_within(argument, argument))
         elif kind is op.RANGE:
-            tests.append(lambda character, ends=argument: ends[0] <= ord(character) <= ends[1])
+            tests.append(_within(*argument))
         elif kind is op.CATEGORY:
             tests.append(_CATEGORIES[argument])
         else:
@@ -179,6 +179,10 @@ def _class(items: Any, flags: int) -> _Test:
         return found != negated
 
     return test
+
+
+def _within(low: int, high: int) -> _Test:
+    return lambda character: low <= ord(character) <= high
 
 
 def _is_word(character: str) -> bool:

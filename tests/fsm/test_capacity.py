@@ -141,7 +141,7 @@ def test_tasks_that_do_not_run_together_share_room() -> None:
     resources = AllocatedResources(
         tasks={"main": task(100), "init": task(300), "sidecar": task(50)},
         task_lifecycles={
-            "main": None,  # type: ignore[dict-item]
+            "main": None,
             "init": TaskLifecycleConfig(hook="prestart"),
             "sidecar": TaskLifecycleConfig(hook="prestart", sidecar=True),
         },
