@@ -6,7 +6,7 @@ again, also from another process after the agent was killed. Drivers know nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -145,6 +145,12 @@ class Driver(Protocol):
 
     async def destroy(self, handle: TaskHandle) -> None:
         """Forget the task: remove what the driver keeps for it (containers, executors). Kills it if it runs."""
+
+    async def destroy_others(self, task_ids: Collection[str]) -> list[str]:
+        """End the tasks of this driver that the client does not know: their agent died before it could remember them.
+
+        Called at the start of an agent, before any task is started. Returns the ids of what was ended.
+        """
 
     async def close(self) -> None:
         """Let go of this process's resources; tasks go on running."""
