@@ -1,0 +1,452 @@
+"""The life of one allocation on this node: its directories, its tasks in their order, its health, its end.
+
+Whatever changes passes through `changed`: the life cycle is decided anew, the state is written to disk, and then the
+servers are told.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from raftnomad.client import task_events, task_states
+from raftnomad.client.alloc_directory import AllocDirectory
+from raftnomad.client.alloc_health import Healthy, NotYet, Unhealthy, health_policy, judge
+from raftnomad.client.alloc_reporter import AllocReporter
+from raftnomad.client.alloc_status import client_status
+from raftnomad.client.lifecycle import POSTSTOP, Kill, KillCause, TaskView, decide
+from raftnomad.client.local_state import AllocationRecord, LocalState
+from raftnomad.client.settings import ClientSettings
+from raftnomad.client.task_request import Setting
+from raftnomad.client.task_runner import TaskRunner
+from raftnomad.clock import Clock, from_rfc3339, rfc3339
+from raftnomad.drivers.driver import Driver, DriverError
+from raftnomad.errors import RaftnomadError
+from raftnomad.model.allocation import Allocation, AllocDeploymentStatus, AllocNetworkStatus, TaskEvent
+from raftnomad.model.job import Job, TaskGroup
+from raftnomad.model.node import Node
+from raftnomad.model.row import ZERO_TIME
+from raftnomad.model.status import ClientStatus, DesiredStatus
+from raftnomad.sdk.agent_protocol import AllocationReport
+from raftnomad.tasks import Tasks
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Surroundings:
+    """What all allocations of a client share."""
+
+    settings: ClientSettings
+    drivers: Mapping[str, Driver]
+    node: Callable[[], Node]
+    local_state: LocalState
+    reporter: AllocReporter
+    clock: Clock
+    chance: Callable[[], float]
+
+
+class AllocRunner:
+    """`start` once; `ended` when every task is dead; `destroy` when nobody needs its files any more.
+
+    record: what the last agent on this node remembered, or None for an allocation that is new here.
+    previous: the allocation on this node that this one replaces; its tasks end before ours begin.
+    """
+
+    def __init__(
+        self,
+        alloc: Allocation,
+        around: Surroundings,
+        *,
+        record: AllocationRecord | None = None,
+        previous: AllocRunner | None = None,
+    ) -> None:
+        assert alloc.job is not None, "the servers send allocations with their jobs"
+        self.alloc = alloc
+        self.clock = around.clock
+        self.directory = AllocDirectory(around.settings.alloc_path / alloc.id)
+        self.collected = record.collected if record else False
+        self._around = around
+        self._previous = previous
+        self._first_seen_ns = record.first_seen_ns if record else self.clock.now_ns()
+        self._deployment_status = record.deployment_status if record else None
+        self._confirmed = record is None
+        self._stopping = False
+        self._unwanted = asyncio.Event()
+        self._dirty = asyncio.Event()
+        self._news = asyncio.Event()
+        self._ended = asyncio.Event()
+        self._begun = False
+        self._tasks = Tasks(f"allocation {alloc.id}")
+        self._lives: dict[str, asyncio.Task[None]] = {}
+        known = record.tasks if record else {}
+        self.tasks = {task.name: TaskRunner(task, self, known.get(task.name)) for task in self.group.tasks or ()}
+
+    @property
+    def job(self) -> Job:
+        assert self.alloc.job is not None
+        return self.alloc.job
+
+    @property
+    def group(self) -> TaskGroup:
+        return next(group for group in self.job.task_groups or () if group.name == self.alloc.task_group)
+
+    @property
+    def terminal(self) -> bool:
+        """Every task is dead, and none will be started again."""
+        return all(task.dead for task in self.tasks.values())
+
+    @property
+    def finished_ns(self) -> int:
+        times = [task.state.finished_at for task in self.tasks.values()]
+        return max((from_rfc3339(time) for time in times if time != ZERO_TIME), default=0)
+
+    # Its life
+
+    def start(self) -> None:
+        self._tasks.start(self._publish(), "publish")
+        self._tasks.start(self._run(), "run")
+
+    async def ended(self) -> None:
+        await self._ended.wait()
+
+    def confirm(self) -> None:
+        """The servers still list this allocation: what has to be started again may be."""
+        if not self._confirmed:
+            self._confirmed = True
+            self.changed()
+
+    def update(self, alloc: Allocation) -> None:
+        """The servers' newest word: perhaps a job that changed in place, perhaps the order to stop."""
+        was_unknown = alloc.client_status == ClientStatus.UNKNOWN
+        if alloc.deployment_id != self.alloc.deployment_id:
+            self._deployment_status = None
+            self._first_seen_ns = self.clock.now_ns()
+        self.alloc = alloc if alloc.job is not None else replace(alloc, job=self.alloc.job)
+        for task in self.group.tasks or ():
+            if task.name in self.tasks:
+                self.tasks[task.name].task = task
+        self._confirmed = True
+        if alloc.desired_status != DesiredStatus.RUN:
+            self.stop()
+        if was_unknown and not self.terminal:
+            for runner in self.tasks.values():
+                runner.note(task_events.reconnected(self.clock.now_ns()))
+        if was_unknown:
+            self._around.reporter.note(self.report(), again=True)
+        self.changed()
+
+    def stop(self) -> None:
+        """Stop all tasks in their order; returns at once."""
+        if not self._stopping:
+            self._stopping = True
+            self._unwanted.set()
+            self._tasks.start(self._stop_tasks(), "stop")
+
+    async def leave(self) -> None:
+        """Stop looking after the tasks, which run on: the agent is going, and another will find them."""
+        await self._tasks.cancel()
+
+    async def kill_for_good(self, timeout_s: float) -> None:
+        """Kill the tasks because the agent goes and takes them with it; nothing is remembered or reported."""
+        await self._tasks.cancel()
+        await asyncio.gather(*(task.stop_now(timeout_s) for task in self.tasks.values()))
+
+    async def collect(self) -> None:
+        """Remove the files of an allocation that has ended; its states can still be asked for."""
+        assert self.terminal
+        await self._lives_over()
+        self.collected = True
+        await asyncio.to_thread(self.directory.destroy)
+        await self.save()
+
+    async def destroy(self) -> None:
+        """Stop it if it runs, and forget it altogether."""
+        self.stop()
+        await self.ended()
+        await self._lives_over()
+        await self._tasks.cancel()
+        await asyncio.to_thread(self.directory.destroy)
+        self._around.reporter.forget(self.alloc.id)
+        await self._around.local_state.forget(self.alloc.id)
+
+    async def _lives_over(self) -> None:
+        """A dead task's driver may still be cleaning up."""
+        if self._lives:
+            await asyncio.wait(self._lives.values())
+
+    async def _run(self) -> None:
+        if not self.terminal:
+            await self.save()
+            await self._prepare()
+        self._begun = True
+        for name, runner in self.tasks.items():
+            self._live(name, runner)
+        self._tasks.start(self._watch_health(), "health")
+        if self.alloc.desired_status != DesiredStatus.RUN and not self.terminal:
+            self.stop()
+        self.changed()
+
+    def _live(self, name: str, runner: TaskRunner) -> None:
+        if not runner.dead:
+            self._lives[name] = self._tasks.start(runner.run(), name)
+
+    async def _prepare(self) -> None:
+        """The files for all tasks; a failure fails them all."""
+        if self._previous is not None:
+            waits = {
+                self._tasks.start(self._previous.ended(), "previous"),
+                self._tasks.start(self._unwanted.wait(), "unwanted"),
+            }
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+        try:
+            await asyncio.to_thread(self._build_directory)
+        except OSError as error:
+            for runner in self.tasks.values():
+                if not runner.dead and runner.handle is None:
+                    runner.fail(task_events.setup_failure(self.clock.now_ns(), f"allocation directory: {error}"))
+
+    def _build_directory(self) -> None:
+        self.directory.build()
+        disk = self.group.ephemeral_disk
+        if self._previous is not None and disk is not None and disk.sticky:
+            self.directory.take_over(self._previous.directory, list(self.tasks))
+            self._previous = None
+
+    async def _stop_tasks(self) -> None:
+        """The group's delay, then the leader, then the others; poststop tasks follow by their turn."""
+        skip = bool(self.alloc.desired_transition.no_shutdown_delay)
+        delay_s = (self.group.shutdown_delay_ns or 0) / 1e9
+        if delay_s > 0 and not skip and any(task.running for task in self.tasks.values()):
+            await self.clock.sleep(delay_s)
+        killable = [runner for runner in self.tasks.values() if _hook(runner) != POSTSTOP]
+        for leader in (runner for runner in killable if runner.task.leader):
+            leader.kill(skip_delay=skip)
+            life = self._lives.get(leader.task.name)
+            if life is not None:
+                await asyncio.wait({life})
+        for runner in killable:
+            runner.kill(skip_delay=skip)
+        self.changed()
+
+    # Changes
+
+    def changed(self) -> None:
+        self._decide()
+        self._dirty.set()
+        self._news.set()
+
+    def _decide(self) -> None:
+        if not self._begun:
+            return
+        views = [_view(name, runner) for name, runner in self.tasks.items()]
+        decision = decide(views, stopping=self._stopping)
+        for name, runner in self.tasks.items():
+            if name in decision.may_start and (self._confirmed or self._stopping):
+                runner.permit.set()
+            else:
+                runner.permit.clear()
+        for kill in decision.kill:
+            self.tasks[kill.task].kill(self._kill_event(kill))
+
+    def _kill_event(self, kill: Kill) -> TaskEvent:
+        now_ns = self.clock.now_ns()
+        match kill.cause:
+            case KillCause.SIBLING_FAILED:
+                return task_events.sibling_failed(now_ns, kill.sibling)
+            case KillCause.LEADER_DEAD:
+                return task_events.leader_dead(now_ns)
+            case KillCause.MAIN_DEAD:
+                return task_events.main_dead(now_ns)
+
+    async def _publish(self) -> None:
+        """First to the disk, then to the servers: nothing is reported that a crash could take back."""
+        while True:
+            await self._dirty.wait()
+            self._dirty.clear()
+            await self.save()
+            self._around.reporter.note(self.report())
+            if self.terminal and not self._ended.is_set():
+                self._ended.set()
+            elif not self.terminal:
+                self._ended.clear()
+
+    async def save(self) -> None:
+        await self._around.local_state.save(self.record())
+
+    def record(self) -> AllocationRecord:
+        return AllocationRecord(
+            allocation=self.alloc,
+            tasks={name: runner.record for name, runner in self.tasks.items()},
+            deployment_status=self._deployment_status,
+            first_seen_ns=self._first_seen_ns,
+            collected=self.collected,
+        )
+
+    def report(self) -> AllocationReport:
+        states = {name: runner.state for name, runner in self.tasks.items()}
+        status, description = client_status(states)
+        return AllocationReport(
+            id=self.alloc.id,
+            client_status=status,
+            client_description=description,
+            task_states=states,
+            deployment_status=self._deployment_status,
+            network_status=AllocNetworkStatus(),
+        )
+
+    # Health
+
+    async def _watch_health(self) -> None:
+        """Judge anew when a state changes and when time alone may change the verdict."""
+        while True:
+            self._news.clear()
+            pause_s = self._judge_health()
+            try:
+                await asyncio.wait_for(self._news.wait(), pause_s)
+            except TimeoutError:
+                continue
+
+    def _judge_health(self) -> float | None:
+        """Seconds after which to judge again; None when only a change can matter."""
+        policy = health_policy(self.alloc, self.group, self.job.type)
+        if policy is None or self._deployment_status is not None:
+            return None
+        states = {name: runner.state for name, runner in self.tasks.items()}
+        now_ns = self.clock.now_ns()
+        verdict = judge(policy, self.group.tasks or (), states, since_ns=self._first_seen_ns, now_ns=now_ns)
+        match verdict:
+            case NotYet(until_ns=until_ns):
+                return max((until_ns - now_ns) / 1e9, 0.001)
+            case Healthy():
+                self._judged(healthy=True)
+            case Unhealthy(messages=messages):
+                self._judged(healthy=False)
+                if not self._stopping:
+                    for name, text in messages.items():
+                        self.tasks[name].note(task_events.alloc_unhealthy(now_ns, text))
+        return None
+
+    def _judged(self, *, healthy: bool) -> None:
+        before = self.alloc.deployment_status
+        self._deployment_status = AllocDeploymentStatus(
+            healthy=healthy,
+            timestamp=rfc3339(self.clock.now_ns()),
+            canary=before.canary if before is not None else False,
+        )
+        self.changed()
+
+    # What users ask of it
+
+    def restart(self, task_name: str, *, all_tasks: bool) -> None:
+        """Raises RaftnomadError, with Nomad's words, when there is nothing to restart."""
+        if task_name and all_tasks:
+            raise RaftnomadError("task name cannot be set when restarting all tasks")
+        if self._stopping or self.alloc.desired_status != DesiredStatus.RUN:
+            raise RaftnomadError("restart of an alloc that should not run")
+        now_ns = self.clock.now_ns()
+        if all_tasks:
+            self._restart_all(now_ns)
+        elif task_name:
+            runner = self.tasks.get(task_name)
+            if runner is None:
+                raise RaftnomadError(f"Could not find task runner for task: {task_name}")
+            if not runner.running:
+                raise RaftnomadError("Task not running")
+            runner.restart(task_events.restart_signaled(now_ns, "User requested task to restart"))
+        else:
+            for runner in self.tasks.values():
+                if runner.running:
+                    text = "User requested running tasks to restart"
+                    runner.restart(task_events.restart_signaled(now_ns, text))
+
+    def _restart_all(self, now_ns: int) -> None:
+        """The group from the beginning: what had completed runs again, in the order of the life cycle."""
+        revived = {}
+        for name, runner in self.tasks.items():
+            if runner.dead and _hook(runner) != POSTSTOP:
+                runner.revive()
+                revived[name] = runner
+        for runner in self.tasks.values():
+            if runner.running:
+                runner.restart(task_events.restart_signaled(now_ns, "User requested all tasks to restart"))
+        for name, runner in revived.items():
+            self._live(name, runner)
+        self.changed()
+
+    async def signal(self, task_name: str, signal: str) -> None:
+        """To one task, or to all when no name is given; raises RaftnomadError."""
+        if task_name:
+            if task_name not in self.tasks:
+                raise RaftnomadError("Task not found")
+            await self._signal_task(self.tasks[task_name], signal)
+            return
+        problems = []
+        for name, runner in self.tasks.items():
+            try:
+                await self._signal_task(runner, signal)
+            except RaftnomadError as error:
+                problems.append(f"Failed to signal task: {name}, err: {error}")
+        if problems:
+            count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
+            listed = "".join(f"\t* {problem}\n" for problem in problems)
+            raise RaftnomadError(f"{count} occurred:\n{listed}\n")
+
+    async def _signal_task(self, runner: TaskRunner, signal: str) -> None:
+        if not runner.running:
+            raise RaftnomadError("Task not running")
+        try:
+            await runner.signal(signal)
+        except DriverError as error:
+            raise RaftnomadError(str(error)) from error
+
+    # For its task runners
+
+    def setting(self) -> Setting:
+        return Setting(
+            alloc=self.alloc,
+            job=self.job,
+            group=self.group,
+            node=self._around.node(),
+            settings=self._around.settings,
+            directory=self.directory,
+        )
+
+    def driver(self, name: str) -> Driver | None:
+        return self._around.drivers.get(name)
+
+    def chance(self) -> float:
+        return self._around.chance()
+
+
+def declined(alloc: Allocation, now_ns: int) -> AllocationReport:
+    """What is said of an allocation that was stopped before this client ever saw it."""
+    job = alloc.job
+    groups = job.task_groups or () if job is not None else ()
+    tasks = next((group.tasks or () for group in groups if group.name == alloc.task_group), ())
+    return AllocationReport(
+        id=alloc.id,
+        client_status=ClientStatus.COMPLETE,
+        client_description="All tasks have completed",
+        task_states={task.name: task_states.dead(task_states.NEW, now_ns) for task in tasks},
+    )
+
+
+def _view(name: str, runner: TaskRunner) -> TaskView:
+    lifecycle = runner.task.lifecycle
+    return TaskView(
+        name=name,
+        hook=lifecycle.hook if lifecycle is not None else "",
+        sidecar=lifecycle.sidecar if lifecycle is not None else False,
+        leader=runner.task.leader,
+        status=runner.state.state,
+        failed=runner.state.failed,
+    )
+
+
+def _hook(runner: TaskRunner) -> str:
+    return runner.task.lifecycle.hook if runner.task.lifecycle is not None else ""
