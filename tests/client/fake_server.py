@@ -90,7 +90,7 @@ class FakeServer:
 
     async def until(self, condition: Callable[[], bool], timeout_s: float = 10.0) -> None:
         async with asyncio.timeout(timeout_s):
-            while not condition():
+            while not condition():  # noqa: ASYNC110
                 await asyncio.sleep(0.01)
 
     async def _register(self, request: web.Request) -> web.Response:
