@@ -39,6 +39,8 @@ class PlacementBlock(Row, frozen=True, kw_only=True):
     """Row number -> the id of the allocation that this one replaces."""
     reschedule_trackers: dict[int, RescheduleTracker] | None = None
     """Row number -> the tracker, for replacements that count as rescheduling."""
+    job_version: int | None = None
+    """The job's version, when it is not the plan's: while canaries run, what goes away is replaced as it was."""
 
 
 class AllocStop(Row, frozen=True, kw_only=True):

@@ -57,6 +57,8 @@ class GroupRank:
 
     def __post_init__(self) -> None:
         self.demand: FloatColumns = self.ask.demand_on(self.room.nodes)
+        self.taken_hosts: BoolColumn = np.zeros(self.room.nodes.slots, np.bool_)
+        """Nodes that may run the group and, with `distinct_hosts`, have an allocation already."""
 
     def components(self, penalized: Iterable[int] = ()) -> Components:
         """The scores of one more allocation on each node, as things are now."""
@@ -122,7 +124,17 @@ class GroupRank:
         for distinct in self.distinct:
             distinct.add(slot, number)
         if self.distinct_hosts and number > 0:
-            self.mask[slot] = False
+            self.take_hosts(np.array([slot]))
+
+    def take_hosts(self, slots: NDArray[np.int64]) -> None:
+        self.taken_hosts[slots] |= self.mask[slots]
+        self.mask[slots] = False
+
+    def reopen(self, slot: int) -> None:
+        """With `distinct_hosts`: what was on the node leaves it."""
+        if self.taken_hosts[slot] and self.collisions[slot] <= 0:
+            self.taken_hosts[slot] = False
+            self.mask[slot] = True
 
     def place_many(self, wanted: int) -> list[tuple[int, Given]]:
         """Up to `wanted` allocations that are alike, in the order of placing."""
@@ -250,7 +262,7 @@ class _Candidates:
         rank.room.alloc_count[self._index] += placed
         rank.collisions[self._index] += placed
         if rank.distinct_hosts:
-            rank.mask[self._index[placed > 0]] = False
+            rank.take_hosts(self._index[placed > 0])
 
 
 class _Values:

@@ -76,6 +76,20 @@ class Room:
                 held.setdefault(kind, {}).update(dict.fromkeys(device.device_ids or (), 1))
         return given
 
+    def release(self, slot: int, ask: Ask, given: Given) -> None:
+        """Take `give` back."""
+        held = self.held(slot)
+        for request, (address, port) in zip(ask.ports, given.ports, strict=False):
+            if not request.ignore_collision:
+                held.get(address, {}).pop(port, None)
+        for cores in (given.cores or {}).values():
+            for core in cores:
+                held.get("cores", {}).pop(core, None)
+        for devices in (given.devices or {}).values():
+            for device in devices:
+                for one in device.device_ids or ():
+                    held.get(f"device {device.vendor}/{device.type}/{device.name}", {}).pop(one, None)
+
     def _choose(self, facts: NodeFacts, held: Held, ask: Ask) -> Given | str:
         ports: list[tuple[str, int]] = []
         taken: set[tuple[str, int]] = set()

@@ -1,0 +1,281 @@
+"""Places what reconciling a group asked for: the nodes are chosen here, and what can't be placed is explained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from raftnomad.fsm.node_columns import BoolColumn, NodeColumns
+from raftnomad.model.allocation import AllocMetric
+from raftnomad.model.job import Job, TaskGroup
+from raftnomad.model.resources import Affinity, Constraint
+from raftnomad.scheduler.ask import Ask, Given
+from raftnomad.scheduler.changes import Placement, Why
+from raftnomad.scheduler.explain import base_metric, failed_metric, with_exhausted, with_scores
+from raftnomad.scheduler.feasible import (
+    Feasibility,
+    candidates,
+    constraint_mask,
+    feasible,
+    group_constraints,
+    property_column,
+    volume_mask,
+)
+from raftnomad.scheduler.input import AllocView, SchedulerInput
+from raftnomad.scheduler.operands import DISTINCT_HOSTS, DISTINCT_PROPERTY
+from raftnomad.scheduler.rank import GroupRank, Scores
+from raftnomad.scheduler.reschedule import previous_nodes
+from raftnomad.scheduler.room import Room
+from raftnomad.scheduler.spread import DistinctProperty, spreads_of
+
+
+@dataclass(frozen=True)
+class Placed:
+    placement: Placement
+    slot: int
+    given: Given
+
+
+@dataclass
+class GroupOutcome:
+    """What became of the placements of one group under one version of the job."""
+
+    ask: Ask
+    feasibility: Feasibility
+    metric: AllocMetric
+    placed: list[Placed] = field(default_factory=list)
+    failed: list[Placement] = field(default_factory=list)
+    failure: AllocMetric | None = None
+
+
+class Placer:
+    """`live` are the job's allocations that go on: they count for anti-affinity, spreads and distinct constraints."""
+
+    def __init__(self, input: SchedulerInput, nodes: NodeColumns, room: Room, live: Iterable[AllocView]) -> None:
+        self._input = input
+        self._nodes = nodes
+        self._room = room
+        self._live = list(live)
+        self._live_ids = {alloc.id for alloc in self._live}
+
+    def place(self, job: Job, group: TaskGroup, placements: list[Placement]) -> GroupOutcome:
+        """Placements that are alike are placed together; those with wishes of their own come first."""
+        start = candidates(self._nodes, job) & self._nodes.ready
+        found = feasible(self._nodes, start, job, group)
+        ask = Ask(group, self._oversubscribes())
+        rank = self._rank(job, group, ask, found)
+        self._leave([placement.previous for placement in placements if _frees(placement)], rank)
+        metric = base_metric(self._nodes, job, start, found)
+        scores = rank.components()
+        outcome = GroupOutcome(ask, found, with_scores(with_exhausted(metric, rank, scores), rank, scores))
+        special = [placement for placement in placements if self._is_special(placement)]
+        alike = [placement for placement in placements if not self._is_special(placement)]
+        for placement in special:
+            self._place_special(rank, placement, outcome)
+        placed = rank.place_many(len(alike))
+        for placement, (slot, given) in zip(alike, placed, strict=False):
+            outcome.placed.append(Placed(placement, slot, given))
+        outcome.failed.extend(alike[len(placed) :])
+        if any(_frees(placement) for placement in outcome.failed):
+            self._place_again(rank, placements, outcome)
+        if outcome.failed:
+            now = with_exhausted(metric, rank, rank.components())
+            outcome.failure = failed_metric(now, group, len(outcome.failed))
+        self._remember(outcome.placed)
+        return outcome
+
+    def _remember(self, placed: list[Placed]) -> None:
+        """For the groups that come after."""
+        replaced = {one.placement.previous.id for one in placed if one.placement.previous and _frees(one.placement)}
+        self._live = [alloc for alloc in self._live if alloc.id not in replaced]
+        self._live.extend(_as_live(one, self._nodes) for one in placed)
+
+    def _place_again(self, rank: GroupRank, placements: list[Placement], outcome: GroupOutcome) -> None:
+        """Not everything fits, and what is not replaced has to stay: so its room can't be lent in advance. Take all
+        back and go one by one."""
+        for one in outcome.placed:
+            rank.take(one.slot, -1)
+            self._take_back(rank, one)
+        for placement in placements:
+            if _frees(placement) and placement.previous is not None:
+                self._return(placement.previous, rank)
+        outcome.placed, outcome.failed = [], []
+        rank.refusals.clear()
+        for placement in placements:
+            previous = placement.previous if _frees(placement) else None
+            self._leave([previous], rank)
+            before = len(outcome.placed)
+            self._place_special(rank, placement, outcome)
+            if previous is not None and len(outcome.placed) == before:
+                self._return(previous, rank)
+
+    def _take_back(self, rank: GroupRank, one: Placed) -> None:
+        self._room.release(one.slot, rank.ask, one.given)
+        if rank.distinct_hosts:
+            rank.mask[one.slot] = True
+            rank.taken_hosts[one.slot] = False
+
+    def _leave(self, stopping: Iterable[AllocView | None], rank: GroupRank) -> None:
+        """They stop when their replacements are placed, so that these may take their room."""
+        for alloc in stopping:
+            if alloc is None:
+                continue
+            self._room.free(alloc)
+            slot = self._nodes.slot_of.get(alloc.node_id)
+            if slot is not None and alloc.id in self._live_ids:
+                rank.count_peer(slot, -1)
+                rank.reopen(slot)
+
+    def _return(self, alloc: AllocView, rank: GroupRank) -> None:
+        self._room.occupy(alloc)
+        slot = self._nodes.slot_of.get(alloc.node_id)
+        if slot is not None and alloc.id in self._live_ids:
+            rank.count_peer(slot, 1)
+
+    def _is_special(self, placement: Placement) -> bool:
+        """It has nodes that it rather avoids or must have, unlike the others."""
+        if any(volume.per_alloc for volume in (placement.group.volumes or {}).values()):
+            return True
+        if placement.previous is None:
+            return False
+        disk = placement.group.ephemeral_disk
+        return placement.why is Why.RESCHEDULE or placement.why is Why.LOST or bool(disk and disk.sticky)
+
+    def _place_special(self, rank: GroupRank, placement: Placement, outcome: GroupOutcome) -> None:
+        only = self._volumes_of(placement)
+        penalized: list[int] = []
+        previous = placement.previous
+        if previous is not None:
+            slot_of = self._nodes.slot_of
+            if placement.why in (Why.RESCHEDULE, Why.LOST):
+                penalized = [slot_of[node_id] for node_id in previous_nodes(previous) if node_id in slot_of]
+            elif placement.group.ephemeral_disk and placement.group.ephemeral_disk.sticky:
+                home = np.zeros(self._nodes.slots, np.bool_)
+                if previous.node_id in slot_of:
+                    home[slot_of[previous.node_id]] = True
+                if (best := rank.place_one((), home if only is None else home & only)) is not None:
+                    outcome.placed.append(Placed(placement, *best))
+                    return
+        best = rank.place_one(penalized, only)
+        if best is None:
+            outcome.failed.append(placement)
+        else:
+            outcome.placed.append(Placed(placement, *best))
+
+    def _volumes_of(self, placement: Placement) -> BoolColumn | None:
+        """Volumes of which each allocation has its own: `source[number]`."""
+        only: BoolColumn | None = None
+        for volume in (placement.group.volumes or {}).values():
+            if volume.per_alloc:
+                mask = volume_mask(self._nodes, f"{volume.source}[{placement.index}]", volume.read_only)
+                only = mask if only is None else only & mask
+        return only
+
+    def _oversubscribes(self) -> bool:
+        pool = self._input.node_pool
+        own = pool.scheduler_configuration if pool else None
+        if own is not None and own.memory_oversubscription_enabled is not None:
+            return own.memory_oversubscription_enabled
+        return self._input.configuration.memory_oversubscription_enabled
+
+    def _spreads_out(self) -> bool:
+        pool = self._input.node_pool
+        own = pool.scheduler_configuration.scheduler_algorithm if pool and pool.scheduler_configuration else ""
+        return (own or self._input.configuration.scheduler_algorithm) == "spread"
+
+    def _rank(self, job: Job, group: TaskGroup, ask: Ask, found: Feasibility) -> GroupRank:
+        peers = [alloc for alloc in self._live if alloc.task_group == group.name]
+        spreads = [*(job.spreads or ()), *(group.spreads or ())]
+        rank = GroupRank(
+            room=self._room,
+            ask=ask,
+            mask=found.mask.copy(),
+            collisions=np.zeros(self._nodes.slots, np.int64),
+            count=group.count,
+            spread_algorithm=self._spreads_out(),
+            affinity=self._affinity(job, group),
+            spreads=spreads_of([(one, property_column(self._nodes, one.attribute)) for one in spreads], group.count),
+        )
+        for slot in self._slots(peers):
+            rank.count_peer(slot)
+        hosts = [*_operand(job.constraints, DISTINCT_HOSTS), *_operand(group_constraints(group), DISTINCT_HOSTS)]
+        if any(constraint.r_target.lower() not in ("false", "0") for constraint in hosts):
+            whole_job = any(True for _ in _operand(job.constraints, DISTINCT_HOSTS))
+            rank.distinct_hosts = True
+            rank.take_hosts(np.array(self._slots(self._live if whole_job else peers), np.int64))
+        rank.distinct = [
+            *self._distinct(_operand(job.constraints, DISTINCT_PROPERTY), self._live),
+            *self._distinct(_operand(group_constraints(group), DISTINCT_PROPERTY), peers),
+        ]
+        return rank
+
+    def _distinct(self, constraints: Iterable[Constraint], peers: list[AllocView]) -> Iterable[DistinctProperty]:
+        for constraint in constraints:
+            limit = int(constraint.r_target) if constraint.r_target.isdecimal() else 1
+            distinct = DistinctProperty(property_column(self._nodes, constraint.l_target), constraint.l_target, limit)
+            for slot in self._slots(peers):
+                distinct.add(slot)
+            yield distinct
+
+    def _slots(self, allocs: Iterable[AllocView]) -> list[int]:
+        slot_of = self._nodes.slot_of
+        return [slot_of[alloc.node_id] for alloc in allocs if alloc.node_id in slot_of]
+
+    def _affinity(self, job: Job, group: TaskGroup) -> Scores | None:
+        """-1 to 1: the weights of the affinities that a node meets, of all weights."""
+        affinities: list[Affinity] = [*(job.affinities or ()), *(group.affinities or ())]
+        for task in group.tasks or ():
+            affinities.extend(task.affinities or ())
+        total = sum(abs(affinity.weight) for affinity in affinities)
+        if not total:
+            return None
+        score: NDArray[np.float64] = np.zeros(self._nodes.slots)
+        for affinity in affinities:
+            score += np.where(constraint_mask(self._nodes, affinity), affinity.weight, 0)
+        return score / total
+
+
+def _frees(placement: Placement) -> bool:
+    """The previous allocation stops if and only if this one is placed."""
+    return placement.stop is not None and placement.why is not Why.MIGRATE
+
+
+def _operand(constraints: Iterable[Constraint] | None, operand: str) -> Iterable[Constraint]:
+    return (constraint for constraint in constraints or () if constraint.operand == operand)
+
+
+def _as_live(one: Placed, nodes: NodeColumns) -> AllocView:
+    """What was placed counts for the groups that come after, by its group and node alone."""
+    facts = nodes.facts[one.slot]
+    assert facts is not None
+    return AllocView(
+        id="",
+        name="",
+        node_id=facts.id,
+        task_group=one.placement.group.name,
+        job_version=one.placement.job.version,
+        job_create_index=one.placement.job.create_index,
+        desired_status="run",
+        client_status="pending",
+        migrate=False,
+        reschedule=False,
+        force_reschedule=False,
+        no_replacement=False,
+        deployment_id="",
+        healthy=None,
+        is_canary=False,
+        followup_eval_id="",
+        next_allocation="",
+        previous_allocation="",
+        tracker=None,
+        create_index=0,
+        create_time_ns=0,
+        ended_ns=0,
+        ran_well=False,
+        unknown_since_ns=0,
+        demand=(0, 0, 0, 0),
+        held=(),
+    )
