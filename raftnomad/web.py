@@ -25,6 +25,8 @@ class Request:
     parameters: Mapping[str, str] = field(default_factory=dict)
     """What the route's pattern captured: `{id}` of `/v1/job/{id}`."""
     remote: str = ""
+    raw_query: str = ""
+    """The query as it was sent, for redirects."""
 
     def get(self, name: str, default: str = "") -> str:
         """The first value of a query parameter."""
