@@ -1,0 +1,101 @@
+"""Waiting for a change: who waits for which rows, woken by the feed of applied commands."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable
+
+from raftnomad.durations import parse_duration
+from raftnomad.errors import BadRequest
+from raftnomad.fsm.changes import Changes, WatchKey, watch_keys
+from raftnomad.identifiers import RandomBytes
+
+WAIT_MAX_NS = 300 * 10**9
+"""What `?wait` may ask for, and what it is when only `?index` is given. Nomad: blocking queries."""
+
+JITTER_DIVISOR = 16
+"""A wait is longer by up to a sixteenth, so that a herd does not come back at once."""
+
+_REMEMBERED = ("allocations", "node")
+"""Keys of this kind have the index of their last change kept: one a node, so bounded by the cluster's size."""
+
+
+class Watchers:
+    """One per server: subscribe `note` to its feed. Everything happens on the event loop."""
+
+    def __init__(self, index: int = 0) -> None:
+        self._waiting: dict[WatchKey, set[asyncio.Future[None]]] = {}
+        self._last_change: dict[WatchKey, int] = {}
+        self._floor = index
+
+    def note(self, changes: Changes) -> None:
+        """Wake everybody whose rows are among the changes. Never raises."""
+        for change in changes.rows:
+            for key in watch_keys(change):
+                if key[:2] == _REMEMBERED:
+                    self._last_change[key] = changes.index
+                for waiter in self._waiting.get(key, ()):
+                    if not waiter.done():
+                        waiter.set_result(None)
+
+    def reset(self, index: int) -> None:
+        """The state was replaced by a snapshot: anything may have changed, so everybody looks again."""
+        self._last_change.clear()
+        self._floor = index
+        for waiters in self._waiting.values():
+            for waiter in waiters:
+                if not waiter.done():
+                    waiter.set_result(None)
+
+    def last_change(self, key: WatchKey) -> int:
+        """The index at which rows under a remembered key last changed, or one that is no lower."""
+        assert key[:2] == _REMEMBERED, key
+        return self._last_change.get(key, self._floor)
+
+    async def wait(self, keys: Iterable[WatchKey], timeout_s: float) -> bool:
+        """Until a change of any key; False when the time was over first.
+
+        Watching begins before the first await, so what a caller has read before calling cannot be missed.
+        """
+        keys = tuple(keys)
+        waiter = asyncio.get_running_loop().create_future()
+        for key in keys:
+            self._waiting.setdefault(key, set()).add(waiter)
+        try:
+            async with asyncio.timeout(timeout_s):
+                await waiter
+            return True
+        except TimeoutError:
+            return False
+        finally:
+            for key in keys:
+                waiters = self._waiting[key]
+                waiters.discard(waiter)
+                if not waiters:
+                    del self._waiting[key]
+
+
+def parse_wait(text: str) -> int:
+    """Nanoseconds of a `?wait`, bounded; raises BadRequest."""
+    if not text:
+        return WAIT_MAX_NS
+    try:
+        wait = parse_duration(text)
+    except ValueError:
+        raise BadRequest("Invalid wait time") from None
+    return WAIT_MAX_NS if wait <= 0 else min(wait, WAIT_MAX_NS)
+
+
+def parse_index(text: str) -> int:
+    """A `?index`; raises BadRequest."""
+    if not text:
+        return 0
+    if not (text.isascii() and text.isdigit()) or int(text) >= 2**64:
+        raise BadRequest("Invalid index")
+    return int(text)
+
+
+def with_jitter(wait_ns: int, random_bytes: RandomBytes) -> float:
+    """Seconds to wait."""
+    part = int.from_bytes(random_bytes(2), "big") / 65536
+    return wait_ns * (1 + part / JITTER_DIVISOR) / 1e9

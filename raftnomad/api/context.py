@@ -1,0 +1,29 @@
+"""What every handler of a server is given: the server, who waits for what, and answers already encoded."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from raftnomad.api.blocking import Watchers
+from raftnomad.api.encoded import EncodedAnswers
+from raftnomad.members.service import Members
+from raftnomad.server.server import Server
+
+
+@dataclass(kw_only=True)
+class Context:
+    server: Server
+    watchers: Watchers
+    members: Members | None = None
+    """Gossip between servers; None where there is none to join (a cluster of one in a test)."""
+    encoded: EncodedAnswers = field(default_factory=EncodedAnswers)
+    configuration: dict[str, Any] = field(default_factory=dict)
+    """The agent's configuration as `agent/self` shows it; secrets already replaced."""
+    client_statistics: Callable[[], dict[str, str]] | None = None
+    """Of the client in this process, if there is one."""
+
+    @property
+    def client_enabled(self) -> bool:
+        return self.client_statistics is not None
