@@ -1,0 +1,65 @@
+"""Looking at a job before it is registered: plan, validate, parse."""
+
+from __future__ import annotations
+
+from raftnomad.api import answers, job_intake
+from raftnomad.api.context import Context
+from raftnomad.api.requests import JobPlanRequest, JobsParseRequest, JobValidateRequest
+from raftnomad.errors import BadRequest, RaftnomadError
+from raftnomad.jobspec import parse_job
+from raftnomad.model import wire
+from raftnomad.model.validation import validate, warnings
+from raftnomad.web import Answer, Request
+
+
+async def plan_job(context: Context, request: Request) -> Answer:
+    """What registering the job would do, worked out by the scheduler itself."""
+    asked = wire.decode(JobPlanRequest, request.body)
+    submitted = job_intake.submitted_job(asked)
+    if not submitted.id:
+        raise BadRequest("Job must have a valid ID")
+    if submitted.id != request.parameters["id"]:
+        raise BadRequest("Job ID does not match")
+    job = job_intake.take(asked, request, context.server.region)
+    await context.server.consistent_read()
+    found = job_intake.check(job, context.server.state)
+    planned = await context.server.plan_job(job, asked.diff)
+    return answers.written(
+        planned.index,
+        {
+            "Annotations": planned.annotations,
+            "FailedTGAllocs": planned.failed_tg_allocs,
+            "JobModifyIndex": planned.job_modify_index,
+            "CreatedEvals": planned.created_evals,
+            "Diff": planned.diff,
+            "NextPeriodicLaunch": planned.next_periodic_launch,
+            "Warnings": found,
+        },
+    )
+
+
+async def validate_job(context: Context, request: Request) -> Answer:
+    asked = wire.decode(JobValidateRequest, request.body)
+    job = job_intake.take(asked, request, context.server.region)
+    errors = validate(job)
+    found = warnings(job)
+    return answers.json(
+        {
+            "DriverConfigValidated": True,
+            "ValidationErrors": errors or None,
+            "Error": job_intake.multierror(errors) if errors else "",
+            "Warnings": job_intake.multiwarning(found),
+        }
+    )
+
+
+async def parse_jobs(_context: Context, request: Request) -> Answer:
+    """A job file as JSON. Without `Canonicalize`, what the file does not say is null, as in Nomad's API package."""
+    asked = wire.decode(JobsParseRequest, request.body)
+    if asked.job_hcl == "":
+        raise BadRequest("Job spec is empty")
+    try:
+        job = parse_job(asked.job_hcl, variables=asked.variables, canonical=asked.canonicalize)
+    except RaftnomadError as error:
+        raise BadRequest(f"Failed to parse job: {error}") from None
+    return answers.json(job)

@@ -1,0 +1,76 @@
+"""A submitted job becomes one that may be proposed: where it belongs, its defaults, and what is wrong with it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from raftnomad.api.requests import JobPlanRequest, JobRegisterRequest, JobValidateRequest
+from raftnomad.errors import BadRequest, RaftnomadError, TooLarge
+from raftnomad.fsm.state import State
+from raftnomad.model import wire
+from raftnomad.model.defaults import canonicalize
+from raftnomad.model.job import Job
+from raftnomad.model.submitted import Job as SubmittedJob
+from raftnomad.model.validation import validate, warnings
+from raftnomad.web import Request
+
+JOB_BYTES_MAX = 1024 * 1024
+"""Of a job as JSON, without its source. The log takes entries of 4 MiB."""
+
+REGION_OF_ANY = "global"
+"""Nomad's default region: a job that names it may be registered in any."""
+
+JobBody = JobRegisterRequest | JobPlanRequest | JobValidateRequest
+
+
+def submitted_job(body: JobBody) -> SubmittedJob:
+    """Raises BadRequest when there is none."""
+    if body.job is None:
+        raise BadRequest("Job must be specified")
+    return body.job
+
+
+def take(body: JobBody, request: Request, region: str) -> Job:
+    """The job with its namespace, region and defaults.
+
+    The query's namespace wins over the job's, and that over the body's. Raises BadRequest, TooLarge, and RaftnomadError
+    for another region's job.
+    """
+    job = submitted_job(body)
+    wanted = request.get("region") or job.region or body.region or region
+    if wanted not in (region, REGION_OF_ANY):
+        raise RaftnomadError("No path to region")
+    namespace = request.get("namespace") or job.namespace or body.namespace or "default"
+    taken = canonicalize(msgspec.structs.replace(job, namespace=namespace, region=wanted))
+    size = len(wire.encode(taken))
+    if size > JOB_BYTES_MAX:
+        raise TooLarge(f'job "{taken.id}" has {size} bytes, and a job may have {JOB_BYTES_MAX}')
+    return taken
+
+
+def check(job: Job, state: State) -> str:
+    """Raises RaftnomadError with everything that is wrong with the job; returns warnings as Nomad words them."""
+    errors = validate(job) or _missing(job, state)
+    if errors:
+        raise RaftnomadError(multierror(errors))
+    return multiwarning(warnings(job))
+
+
+def _missing(job: Job, state: State) -> list[str]:
+    if job.namespace not in state.namespaces:
+        return [f'job "{job.id}" is in nonexistent namespace "{job.namespace}"']
+    if job.node_pool not in state.node_pools:
+        return [f'job "{job.id}" is in nonexistent node pool "{job.node_pool}"']
+    return []
+
+
+def multierror(errors: list[str]) -> str:
+    count = "1 error occurred" if len(errors) == 1 else f"{len(errors)} errors occurred"
+    return f"{count}:\n" + "".join(f"\t* {error}\n" for error in errors) + "\n"
+
+
+def multiwarning(found: list[str]) -> str:
+    if not found:
+        return ""
+    count = "1 warning" if len(found) == 1 else f"{len(found)} warnings"
+    return f"{count}:\n\n" + "\n".join(f"* {warning}" for warning in found)
