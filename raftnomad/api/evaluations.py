@@ -1,0 +1,103 @@
+"""Evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import msgspec
+
+from raftnomad.api import stubs
+from raftnomad.api.context import Context
+from raftnomad.api.encoded import Found
+from raftnomad.api.listing import BY_CREATION, BY_ID, Listing, check_id, check_id_prefix
+from raftnomad.api.query import flag, query
+from raftnomad.errors import BadRequest
+from raftnomad.fsm.state import State
+from raftnomad.model.evaluation import Evaluation
+from raftnomad.web import Answer, Request
+
+LOOKUP = "failed to lookup eval: eval lookup failed: "
+PREFIX_LOOKUP = "eval lookup failed: "
+
+
+async def list_evaluations(context: Context, request: Request) -> Answer:
+    listing = Listing(request, Evaluation)
+    status, job_id = request.get("status"), request.get("job")
+    if request.get("filter") and (status or job_id):
+        raise BadRequest("Filter expression cannot be used with other filter parameters")
+    check_id_prefix(listing.prefix, PREFIX_LOOKUP)
+
+    def read(state: State) -> Found:
+        rows = (
+            row
+            for row in _rows(state, listing, job_id)
+            if listing.in_namespace(row) and status in ("", row.status) and job_id in ("", row.job_id)
+        )
+        page = listing.page(rows, BY_ID if listing.prefix else BY_CREATION)
+        return Found(index=state.table_index("evaluations"), value=page.rows, next_token=page.next_token)
+
+    return await query(context, request, [("evaluations",)], read)
+
+
+def _rows(state: State, listing: Listing, job_id: str) -> Iterable[Evaluation]:
+    if listing.prefix:
+        return state.evaluations.with_prefix(listing.prefix)
+    if job_id and listing.namespace != "*":
+        return state.evaluations_of_job(listing.namespace, job_id)
+    return state.evaluations.values()
+
+
+async def count_evaluations(context: Context, request: Request) -> Answer:
+    listing = Listing(request, Evaluation)
+    check_id_prefix(listing.prefix, PREFIX_LOOKUP)
+
+    def read(state: State) -> Found:
+        rows = state.evaluations.with_prefix(listing.prefix) if listing.prefix else state.evaluations.values()
+        page = listing.page(filter(listing.in_namespace, rows), BY_CREATION)
+        return Found(index=state.table_index("evaluations"), value={"Count": len(page.rows)})
+
+    return await query(context, request, [("evaluations",)], read, inline_meta=True)
+
+
+async def read_evaluation(context: Context, request: Request) -> Answer:
+    identifier = request.parameters["id"]
+    related = flag(request, "related")
+    check_id(identifier, LOOKUP)
+
+    def read(state: State) -> Found:
+        evaluation = state.evaluations.get(identifier)
+        if evaluation is None:
+            return Found(index=state.table_index("evaluations"), missing="eval not found")
+        if not related:
+            return Found(index=evaluation.modify_index, value=evaluation)
+        relatives = tuple(stubs.evaluation_stub(row) for row in _related(state, evaluation))
+        value = msgspec.structs.replace(evaluation, related_evals=relatives or None)
+        return Found(index=max(evaluation.modify_index, *(row.modify_index for row in relatives), 0), value=value)
+
+    watch = [("evaluations",)] if related else [("evaluations", "id", identifier)]
+    return await query(context, request, watch, read)
+
+
+def _related(state: State, evaluation: Evaluation) -> Iterator[Evaluation]:
+    """All that hang together by next, previous and blocked, but for the evaluation itself."""
+    seen = {evaluation.id}
+    waiting = [evaluation]
+    while waiting:
+        row = waiting.pop(0)
+        for identifier in (row.next_eval, row.previous_eval, row.blocked_eval):
+            relative = state.evaluations.get(identifier) if identifier and identifier not in seen else None
+            if relative is not None:
+                seen.add(identifier)
+                waiting.append(relative)
+                yield relative
+
+
+async def evaluation_allocations(context: Context, request: Request) -> Answer:
+    identifier = request.parameters["id"]
+    check_id(identifier, "")
+
+    def read(state: State) -> Found:
+        value = [stubs.allocation_stub(row) for row in state.allocations_of_evaluation(identifier)]
+        return Found(index=state.table_index("allocations"), value=value)
+
+    return await query(context, request, [("allocations", "evaluation", identifier)], read)
