@@ -1,0 +1,173 @@
+"""Requests that another agent answers: the only place of the HTTP client. Streams stay streams.
+
+Each agent on the way adds to a counter in the headers, so that two that disagree on who knows an allocation do not
+send a request back and forth.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Sequence
+from typing import Protocol
+from urllib.parse import quote, urlencode
+
+import aiohttp
+from yarl import URL
+
+from raftnomad.api import between_servers
+from raftnomad.errors import NoLeader, NoPathToNode, RaftnomadError
+from raftnomad.raft.log import Member
+from raftnomad.web import Answer, Request, Response, Stream
+
+HOPS_HEADER = "X-Raftnomad-Hops"
+HOPS_MAX = 2
+"""Client agent to server, server to the node that has the allocation."""
+
+CONNECT_TIMEOUT_S = 3.0
+READ_TIMEOUT_S = 330.0
+"""Of silence: a blocking query may last 300 s and a sixteenth."""
+
+RELAY_TIMEOUT_S = 3.0
+
+WHOLE_BYTES_MAX = 256 * 1024
+"""Answers of a known length up to this are passed on in one piece."""
+
+_NOT_PASSED_ON = frozenset(
+    (
+        "connection",
+        "keep-alive",
+        "transfer-encoding",
+        "upgrade",
+        "te",
+        "trailer",
+        "proxy-authorization",
+        "proxy-connection",
+        "host",
+        "content-length",
+        "content-encoding",
+        "content-type",
+        "accept-encoding",
+        "expect",
+        "vary",
+        "date",
+        "server",
+        HOPS_HEADER.lower(),
+    )
+)
+
+
+class ServerList(Protocol):
+    """The servers as a client agent knows them: `client.servers.Servers`."""
+
+    def in_order(self) -> tuple[str, ...]:
+        """`host:port`, the best first."""
+
+    def failed(self, address: str) -> None: ...
+
+
+class NotReached(RaftnomadError):
+    """No connection was made, so nothing was done."""
+
+
+def hops(request: Request) -> int:
+    text = request.headers.get(HOPS_HEADER.lower(), "0")
+    return int(text) if text.isascii() and text.isdigit() else HOPS_MAX
+
+
+class Forwarder:
+    """tls: for https addresses; None when this cluster has no certificates."""
+
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
+        self._session: aiohttp.ClientSession | None = None
+
+    async def to_servers(self, servers: ServerList, request: Request) -> Answer:
+        """Ask servers in order until one is reached; what it answers then is the answer."""
+        if hops(request) >= HOPS_MAX:
+            raise RaftnomadError("this request was forwarded in a circle: this agent is no server")
+        scheme = "https" if self._tls is not None else "http"
+        for address in servers.in_order():
+            try:
+                base = address if "://" in address else f"{scheme}://{address}"
+                return await self._send(base, request)
+            except NotReached:
+                servers.failed(address)
+        raise NoLeader("No servers are reachable from this client agent")
+
+    async def to_node(self, address: str, tls_enabled: bool, request: Request) -> Answer:
+        """Ask the agent of a node at its HTTP address. Raises NoPathToNode."""
+        if hops(request) >= HOPS_MAX:
+            raise NoPathToNode
+        try:
+            return await self._send(f"{'https' if tls_enabled else 'http'}://{address}", request)
+        except NotReached:
+            raise NoPathToNode from None
+
+    async def heartbeats_to(self, leader: Member, node_ids: Sequence[str]) -> None:
+        """Pass heartbeats on to the leader; `server.heartbeat_relay.Relay`. Raises RaftnomadError."""
+        scheme = "https" if self._tls is not None else "http"
+        request = Request(
+            method="POST", path=between_servers.HEARTBEATS, body=between_servers.encode_heartbeats(tuple(node_ids))
+        )
+        async with asyncio.timeout(RELAY_TIMEOUT_S):
+            answer = await self._send(f"{scheme}://{leader.rpc_address}", request)
+        if answer.status != 200:
+            raise RaftnomadError(f"{leader.name} answered {answer.status} to heartbeats")
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    async def _send(self, base: str, request: Request) -> Answer:
+        headers = {name: value for name, value in request.headers.items() if name not in _NOT_PASSED_ON}
+        headers[HOPS_HEADER] = str(hops(request) + 1)
+        try:
+            response = await self._open_session().request(
+                request.method,
+                URL(base + target(request), encoded=True),
+                data=request.body or None,
+                headers=headers,
+                allow_redirects=False,
+                skip_auto_headers=("User-Agent", "Content-Type"),
+            )
+        except aiohttp.ClientConnectionError as error:
+            raise NotReached(str(error)) from error
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise RaftnomadError(f"{base} did not answer: {error or type(error).__name__}") from error
+        return await _received(response)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0)
+            timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
+            self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=True)
+        return self._session
+
+
+def target(request: Request) -> str:
+    """The path and query as they stand in a request line."""
+    path = quote(request.path, safe="/:@!$&'()*+,;=~-._")
+    return f"{path}?{urlencode(request.query)}" if request.query else path
+
+
+async def _received(response: aiohttp.ClientResponse) -> Answer:
+    headers = {name: value for name, value in response.headers.items() if name.lower() not in _NOT_PASSED_ON}
+    content_type = response.headers.get("Content-Type", "")
+    length = response.content_length
+    if length is not None and length <= WHOLE_BYTES_MAX:
+        try:
+            body = await response.read()
+        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            raise RaftnomadError(f"the answer of {response.url.host} broke off: {error}") from error
+        return Response(status=response.status, body=body, content_type=content_type, headers=headers)
+    return Stream(frames=_frames(response), status=response.status, content_type=content_type, headers=headers)
+
+
+async def _frames(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    try:
+        async for data in response.content.iter_any():
+            yield data
+    finally:
+        response.close()
