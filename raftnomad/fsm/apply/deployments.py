@@ -13,7 +13,7 @@ from raftnomad.fsm.transaction import Transaction
 from raftnomad.model.allocation import AllocDeploymentStatus
 from raftnomad.model.deployment import Deployment
 from raftnomad.model.plan import DeploymentUpdate
-from raftnomad.model.status import ACTIVE_DEPLOYMENT_STATUSES, TERMINAL_CLIENT_STATUSES
+from raftnomad.model.status import ACTIVE_DEPLOYMENT_STATUSES, TERMINAL_CLIENT_STATUSES, DeploymentStatus
 
 
 def update(txn: Transaction, command: UpdateDeployment) -> Outcome:
@@ -34,7 +34,7 @@ def update(txn: Transaction, command: UpdateDeployment) -> Outcome:
         }
     txn.put_deployment(replace(deployment, **fields))
     key = (deployment.namespace, deployment.job_id)
-    if command.mark_stable:
+    if command.mark_stable or command.status == DeploymentStatus.SUCCESSFUL:
         jobs.set_stable(txn, key, deployment.job_version, True)
     if command.rollback_to is not None:
         _roll_back(txn, deployment, command.rollback_to)
@@ -52,7 +52,10 @@ def _roll_back(txn: Transaction, deployment: Deployment, version: int) -> None:
 
 
 def apply_update(txn: Transaction, update: DeploymentUpdate) -> None:
-    """What a plan says of an older deployment: it is cancelled by a newer version, or its job has stopped."""
+    """What a plan says of a deployment: all is placed and healthy, a newer version cancels it, or its job has stopped.
+
+    The version of one that succeeded is a version to roll back to.
+    """
     deployment = txn.state.deployments.get(update.deployment_id)
     if deployment is not None and deployment.status in ACTIVE_DEPLOYMENT_STATUSES:
         txn.put_deployment(
@@ -64,6 +67,9 @@ def apply_update(txn: Transaction, update: DeploymentUpdate) -> None:
                 modify_time_ns=txn.time_ns,
             )
         )
+        if update.status == DeploymentStatus.SUCCESSFUL:
+            key = (deployment.namespace, deployment.job_id)
+            jobs.set_stable(txn, key, deployment.job_version, True)
 
 
 def set_health(txn: Transaction, command: SetAllocationHealth) -> Outcome:
