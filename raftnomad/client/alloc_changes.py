@@ -31,7 +31,7 @@ class Plan:
     start: tuple[Allocation, ...] = ()
     update: tuple[Allocation, ...] = ()
     ignore: tuple[Allocation, ...] = ()
-    """Over, here or elsewhere, and not remembered here."""
+    """Over and not remembered here, or not whole."""
     decline: tuple[Allocation, ...] = ()
     """Stopped before this client ever ran them: say so, since their place is taken until the client has spoken."""
 
@@ -41,13 +41,19 @@ def plan(local: Mapping[str, int], fetched: Iterable[Allocation]) -> Plan:
     for alloc in fetched:
         if alloc.id in local:
             update.append(alloc)
-        elif alloc.client_status in TERMINAL_CLIENT_STATUSES:
+        elif alloc.client_status in TERMINAL_CLIENT_STATUSES or not is_whole(alloc):
             ignore.append(alloc)
         elif alloc.desired_status == DesiredStatus.RUN:
             start.append(alloc)
         else:
             decline.append(alloc)
     return Plan(start=tuple(start), update=tuple(update), ignore=tuple(ignore), decline=tuple(decline))
+
+
+def is_whole(alloc: Allocation) -> bool:
+    """Whether it says what to run: its job, and in it the group that it is of."""
+    groups = (alloc.job.task_groups if alloc.job is not None else None) or ()
+    return any(group.name == alloc.task_group for group in groups)
 
 
 def is_stale(index: int, highest_seen: int, lagging_for_s: float) -> bool:

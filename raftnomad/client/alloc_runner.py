@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from raftnomad.client import task_events, task_states
+from raftnomad.client.alloc_changes import is_whole
 from raftnomad.client.alloc_directory import AllocDirectory
 from raftnomad.client.alloc_health import Healthy, NotYet, Unhealthy, health_policy, judge
 from raftnomad.client.alloc_reporter import AllocReporter
@@ -35,6 +36,9 @@ from raftnomad.sdk.agent_protocol import AllocationReport
 from raftnomad.tasks import Tasks
 
 logger = logging.getLogger(__name__)
+
+SAVE_PAUSE_S = 1.0
+"""Between tries when the disk is full."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,7 +130,7 @@ class AllocRunner:
         if alloc.deployment_id != self.alloc.deployment_id:
             self._deployment_status = None
             self._first_seen_ns = self.clock.now_ns()
-        self.alloc = alloc if alloc.job is not None else replace(alloc, job=self.alloc.job)
+        self.alloc = alloc if is_whole(alloc) else replace(alloc, job=self.alloc.job)
         for task in self.group.tasks or ():
             if task.name in self.tasks:
                 self.tasks[task.name].task = task
@@ -193,7 +197,18 @@ class AllocRunner:
 
     def _live(self, name: str, runner: TaskRunner) -> None:
         if not runner.dead:
-            self._lives[name] = self._tasks.start(runner.run(), name)
+            self._lives[name] = self._tasks.start(self._life(runner, self._lives.get(name)), name)
+
+    async def _life(self, runner: TaskRunner, before: asyncio.Task[None] | None) -> None:
+        """One run of a task runner, after its last one is over; a bug in it ends this task and no other."""
+        if before is not None:
+            await asyncio.wait({before})
+        try:
+            await runner.run()
+        except Exception as error:
+            logger.exception("task %s of allocation %s", runner.task.name, self.alloc.id)
+            await runner.stop_now(self._around.settings.max_kill_timeout_s)
+            runner.fail(task_events.setup_failure(self.clock.now_ns(), f"internal error of the client: {error!r}"))
 
     async def _prepare(self) -> None:
         """The files for all tasks; a failure fails them all."""
@@ -276,7 +291,13 @@ class AllocRunner:
                 self._ended.clear()
 
     async def save(self) -> None:
-        await self._around.local_state.save(self.record())
+        """Nothing goes on until the disk has taken it: what is not on disk would be forgotten."""
+        while True:
+            try:
+                return await self._around.local_state.save(self.record())
+            except OSError as error:
+                logger.error("the state of allocation %s can't be saved: %s", self.alloc.id, error)
+                await self.clock.sleep(SAVE_PAUSE_S)
 
     def record(self) -> AllocationRecord:
         return AllocationRecord(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import msgspec
 from msgspec.structs import replace
@@ -54,7 +54,9 @@ class Client:
         connection: Connection,
         clock: Clock,
         random_bytes: RandomBytes,
+        on_crash: Callable[[BaseException], None] | None = None,
     ) -> None:
+        """on_crash: told when a background loop died of a bug; an agent without that loop should end."""
         self.settings = settings
         self.drivers = drivers
         self.clock = clock
@@ -66,11 +68,12 @@ class Client:
         self._random_bytes = random_bytes
         self._local_state = LocalState(settings.state_path, durable=not settings.dev)
         self._reporter = AllocReporter(connection, clock, self._chance, interval_s=settings.report_interval_s)
+        self._registered: Node | None = None
         self._ignored: dict[str, int] = {}
         self._events: list[NodeEvent] = []
         self._ttl_s = TTL_WHEN_UNKNOWN_S
         self._last_contact_s = clock.monotonic_s()
-        self._tasks = Tasks("client")
+        self._tasks = Tasks("client", on_crash)
 
     @property
     def node_id(self) -> str:
@@ -143,12 +146,10 @@ class Client:
     async def refresh(self) -> None:
         """Look at the machine again; the servers are told when something is different."""
         before = self.node
-        after = await self._fingerprint(Identity(node_id=before.id, secret_id=before.secret_id))
-        if after == before:
-            return
-        self._events += driver_fingerprint.events(before.drivers, after.drivers or {}, self.clock.now_ns())
-        self.node = after
-        await self._register_logged()
+        self.node = await self._fingerprint(Identity(node_id=before.id, secret_id=before.secret_id))
+        self._events += driver_fingerprint.events(before.drivers, self.node.drivers or {}, self.clock.now_ns())
+        if self.node != self._registered:
+            await self._register_logged()
 
     async def _register_logged(self) -> None:
         try:
@@ -157,16 +158,18 @@ class Client:
             logger.warning("the node's changes are not registered yet: %s", error)
 
     async def _register(self) -> None:
-        node = replace(self.node, status=NodeStatus.READY)
-        self._heard(await self._connection.register(RegisterRequest(node=node)))
+        node = self.node
+        request = RegisterRequest(node=replace(node, status=NodeStatus.READY))
+        self._heard(await self._connection.register(request))
+        self._registered = node
 
     async def _keep_alive(self) -> None:
         """Register, then heartbeats for ever; the allocations are watched from the first registration on."""
         await self._register_until_done()
-        if not self.settings.dev:
-            await self.clock.sleep(self._chance() * min(FIRST_HEARTBEAT_MAX_S, self._ttl_s / 2))
         watcher = AllocWatcher(self._connection, self, self.clock, self._chance, wait_s=self.settings.poll_wait_s)
         self._tasks.start(watcher.run(), "allocations")
+        if not self.settings.dev:
+            await self.clock.sleep(self._chance() * min(FIRST_HEARTBEAT_MAX_S, self._ttl_s / 2))
         failures = 0
         while True:
             try:
@@ -222,10 +225,7 @@ class Client:
                 logger.warning("%s task %s was running without this client's knowledge: ended", name, task_id)
         for record in records:
             alloc = record.allocation
-            try:
-                self.allocations[alloc.id] = AllocRunner(alloc, self._surroundings(), record=record)
-            except (AssertionError, StopIteration):
-                logger.exception("allocation %s can't be restored", alloc.id)
+            self.allocations[alloc.id] = AllocRunner(alloc, self._surroundings(), record=record)
         for runner in self.allocations.values():
             runner.start()
 

@@ -25,8 +25,7 @@ class Servers:
 
     def learn(self, addresses: Sequence[str], chance: float = 0.0) -> None:
         """Take over the servers' own list; `chance` in [0, 1) spreads clients over servers that are new to them."""
-        known_already = set(addresses) <= set(self._order) <= {*addresses, *self._configured}
-        if not addresses or known_already:
+        if not addresses:
             return
         known = [address for address in self._order if address in addresses]
         new = [address for address in dict.fromkeys(addresses) if address not in self._order]

@@ -123,7 +123,8 @@ class TaskRunner:
         self.permit.clear()
 
     def fail(self, event: TaskEvent) -> None:
-        """End a task that never began, with the event that says why."""
+        """Give the task up, with the event that says why."""
+        self.handle, self._starting = None, False
         self.state = task_states.with_event(self.state, event)
         self._give_up("Error was unrecoverable")
         self._around.changed()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 
 from raftnomad.clock import rfc3339
@@ -10,7 +11,9 @@ from raftnomad.model.node import DriverInfo, NodeEvent
 
 
 async def measure(drivers: Mapping[str, Driver]) -> dict[str, Fingerprint]:
-    return {name: await driver.fingerprint() for name, driver in sorted(drivers.items())}
+    names = sorted(drivers)
+    found = await asyncio.gather(*(drivers[name].fingerprint() for name in names))
+    return dict(zip(names, found, strict=True))
 
 
 def attributes(found: Mapping[str, Fingerprint]) -> dict[str, str]:
