@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
+from raftnomad.certificates import roles
 from raftnomad.errors import PeerError
 from raftnomad.raft.connection import Connection, Limits
 from raftnomad.raft.hello import Hello, refusal
@@ -66,7 +67,7 @@ class Channel:
             self._protocol,
             *self.place,
             ssl=self._tls,
-            server_hostname=f"server.{region}.nomad" if self._tls is not None else None,
+            server_hostname=roles.server_name(region) if self._tls is not None else None,
         )
         await self._greeted
         return self._connection

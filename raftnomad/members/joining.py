@@ -9,7 +9,7 @@ import ssl
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from raftnomad import certificates
+from raftnomad.certificates import roles
 from raftnomad.errors import ConfigurationError, PeerError
 from raftnomad.members.view import dial_failure, join_failure
 from raftnomad.raft.reach import join_address, require_certificates, split_address
@@ -50,7 +50,7 @@ async def _join(address: str, meet: Meet) -> list[str]:
         try:
             await meet(host, port)
         except ssl.SSLError as error:
-            failures.append(f"failed to join {join_address(host, port)}: {certificates.handshake_failure(error)}")
+            failures.append(f"failed to join {join_address(host, port)}: {roles.handshake_failure(error)}")
         except (PeerError, ConfigurationError, OSError) as error:
             failures.append(dial_failure(join_address(host, port), error))
         else:

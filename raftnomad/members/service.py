@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from raftnomad import certificates
+from raftnomad.certificates import roles
 from raftnomad.clock import Clock, SystemClock
 from raftnomad.errors import PeerError
 from raftnomad.identifiers import RandomBytes, system_random_bytes
@@ -279,7 +279,7 @@ class Members:
         try:
             await self._exchange(channel, self._pace.answer_timeout_s, server_id)
         except (PeerError, OSError, ssl.SSLError) as error:
-            logger.debug("members: %s: %s", entry.record, certificates.handshake_failure(error))
+            logger.debug("members: %s: %s", entry.record, roles.handshake_failure(error))
         finally:
             self._asking.discard(server_id)
 

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-from raftnomad import certificates
+from raftnomad.certificates import roles
 from raftnomad.errors import PeerError
 from raftnomad.raft import frames
 from raftnomad.raft.hello import HELLO_BYTES_MAX, Hello, parse, refused
@@ -133,8 +133,8 @@ class Connection(asyncio.Protocol):
         ssl_object = cast("ssl.SSLObject | None", self._transport.get_extra_info("ssl_object"))
         if ssl_object is None:
             return "it is not encrypted"
-        names = certificates.peer_names(ssl_object)
-        return certificates.role_refusal(names, roles=("server",), region=self._own_hello().region)
+        names = roles.peer_names(ssl_object)
+        return roles.role_refusal(names, roles=("server",), region=self._own_hello().region)
 
     def _receive_hello(self, frame: bytes) -> None:
         hello = parse(frames.decode(frame))

@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import cast
 
-from raftnomad import certificates
+from raftnomad.certificates import roles
 from raftnomad.errors import ConfigurationError, PeerError
 from raftnomad.raft.connection import remote_address
 from raftnomad.tasks import Tasks
@@ -154,33 +154,34 @@ class _Arriving(asyncio.Protocol):
 
     async def _handshake(self, context: ssl.SSLContext, timeout_s: float) -> None:
         assert self._transport is not None
-        raw = self._transport
         try:
             encrypted = await asyncio.get_running_loop().start_tls(
-                raw, self, context, server_side=True, ssl_handshake_timeout=timeout_s
+                self._transport, self, context, server_side=True, ssl_handshake_timeout=timeout_s
             )
         except (OSError, ssl.SSLError) as error:
-            self._turn_away(f"TLS handshake failed: {certificates.handshake_failure(error)}")
-            # start_tls has taken the raw connection's callbacks away and gives none back.
-            self._end(None)
-            return
-        if encrypted is None:
-            self._end(None)
-            return
-        self._transport = encrypted
+            self._turn_away(f"TLS handshake failed: {roles.handshake_failure(error)}")
+        else:
+            if encrypted is not None:
+                self._encrypted(encrypted)
+        finally:
+            if self._handshaking:
+                # `start_tls` has taken the raw connection's callbacks away and gives none back.
+                self._transport.abort()
+                self._end(None)
+
+    def _encrypted(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
         self._handshaking = False
-        ssl_object = cast("ssl.SSLObject", encrypted.get_extra_info("ssl_object"))
+        ssl_object = cast("ssl.SSLObject", transport.get_extra_info("ssl_object"))
         early, self._early = self._early, b""
-        self._decide(
-            Arrival(
-                remote=remote_address(encrypted),
-                encrypted=True,
-                alpn=ssl_object.selected_alpn_protocol(),
-                names=certificates.peer_names(ssl_object),
-                first_byte=early[:1],
-            ),
-            early,
+        arrival = Arrival(
+            remote=remote_address(transport),
+            encrypted=True,
+            alpn=ssl_object.selected_alpn_protocol(),
+            names=roles.peer_names(ssl_object),
+            first_byte=early[:1],
         )
+        self._decide(arrival, early)
 
     def _decide(self, arrival: Arrival, early: bytes) -> None:
         assert self._transport is not None

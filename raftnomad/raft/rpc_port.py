@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from collections.abc import Callable
 
-from raftnomad import certificates
+from raftnomad.certificates import roles
 from raftnomad.errors import PeerError
 from raftnomad.raft.listener import Arrival, Listener, PortLimits
 
@@ -25,7 +25,7 @@ _TLS_HANDSHAKE = b"\x16"
 class RpcPort(Listener):
     """`raft_protocol_factory` is `TcpNetwork.accept`; `http_protocol_factory` an `aiohttp.web.Server`.
 
-    Either may be None: a caller that wants it is turned away. `tls` is `certificates.rpc_server_context(...)` with
+    Either may be None: a caller that wants it is turned away. `tls` is `settings.rpc_server_context(...)` with
     both names as its ALPN protocols.
     """
 
@@ -72,10 +72,10 @@ def is_raft(arrival: Arrival) -> bool:
     raise PeerError("it speaks neither raft nor HTTP")
 
 
-def refuse_unless_role(arrival: Arrival, roles: tuple[str, ...], region: str) -> None:
-    """With TLS, the certificate has to be made for one of the roles, in this region. Raises PeerError."""
+def refuse_unless_role(arrival: Arrival, allowed: tuple[str, ...], region: str) -> None:
+    """With TLS, the certificate has to be made for one of the allowed roles, in this region. Raises PeerError."""
     if not arrival.encrypted:
         return
-    refusal = certificates.role_refusal(arrival.names, roles=roles, region=region)
+    refusal = roles.role_refusal(arrival.names, roles=allowed, region=region)
     if refusal:
         raise PeerError(refusal)

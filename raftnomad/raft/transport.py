@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from raftnomad import certificates
+from raftnomad.certificates import roles
 from raftnomad.errors import PeerError
 from raftnomad.raft.connection import Connection, Limits
 from raftnomad.raft.hello import Hello, Purpose, incoming_refusal, outgoing_refusal
@@ -56,7 +56,7 @@ class TcpNetwork:
     """Implements `raft.network.Network`.
 
     own: this server's hello; its cluster id has to be agreed already.
-    tls: `certificates.rpc_client_context(...)`; None speaks in the clear and refuses peers beyond loopback.
+    tls: `settings.rpc_client_context(...)`; None speaks in the clear and refuses peers beyond loopback.
     admit: whether a server of this cluster that is not a member as far as this server knows may speak all the same.
     A server that was away while the members changed may otherwise never hear of it: the leader that would tell it is
     a stranger to it. An admitted stranger is dialled back at the address in its hello, for as long as it is connected.
@@ -170,7 +170,7 @@ class TcpNetwork:
             try:
                 connection = await self._dial(peer)
             except (OSError, ssl.SSLError) as error:
-                self._complain(peer, f"can't reach {peer.address}: {certificates.handshake_failure(error)}")
+                self._complain(peer, f"can't reach {peer.address}: {roles.handshake_failure(error)}")
             else:
                 try:
                     await asyncio.shield(connection.closed)
@@ -206,7 +206,7 @@ class TcpNetwork:
                 host,
                 port,
                 ssl=self._tls,
-                server_hostname=f"server.{self._own.region}.nomad" if self._tls is not None else None,
+                server_hostname=roles.server_name(self._own.region) if self._tls is not None else None,
             )
         return connection
 

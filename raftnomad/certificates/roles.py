@@ -1,8 +1,13 @@
-"""Certificates: who may speak as a server or a client of which region."""
+"""Who may speak as what: the role and the region stand in the names that a certificate was made for.
+
+They are Nomad's names, `server.<region>.nomad`, `client.<region>.nomad` and `cli.<region>.nomad`, so that
+certificates made by either serve both.
+"""
 
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from typing import cast
 
 
@@ -13,8 +18,16 @@ def peer_names(ssl_object: ssl.SSLObject) -> tuple[str, ...]:
     return tuple(name for kind, name in names if kind == "DNS")
 
 
-def role_refusal(names: tuple[str, ...], *, roles: tuple[str, ...], region: str) -> str:
-    """Why a certificate made for `names` may not speak as one of `roles` in `region`; empty when it may."""
+def server_name(region: str) -> str:
+    """What a server's certificate has to be made for, and so the `server_hostname` of every call to one."""
+    return f"server.{region}.nomad"
+
+
+def role_refusal(names: Sequence[str], *, roles: Sequence[str], region: str) -> str:
+    """Why a certificate made for `names` may not speak as one of `roles` in `region`; empty when it may.
+
+    A name has to match as it is written: `*.global.nomad` gives no role.
+    """
     wanted = [f"{role}.{region}.nomad" for role in roles]
     if any(name in names for name in wanted):
         return ""
@@ -24,9 +37,11 @@ def role_refusal(names: tuple[str, ...], *, roles: tuple[str, ...], region: str)
 
 
 def handshake_failure(error: Exception) -> str:
-    """What went wrong in a TLS handshake, for a person."""
+    """What went wrong on the way to a connection, for a person."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"the other side's certificate was refused: {error.verify_message}"
     if isinstance(error, ssl.SSLError):
-        return str(error.reason or error).replace("_", " ").lower()
+        return f"TLS: {str(error.reason or error).replace('_', ' ').lower()}"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
     return str(error) or type(error).__name__
