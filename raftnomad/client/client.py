@@ -27,6 +27,7 @@ from raftnomad.client.servers import pause_s
 from raftnomad.client.settings import ClientSettings
 from raftnomad.clock import Clock
 from raftnomad.drivers.driver import Driver
+from raftnomad.durations import format_duration
 from raftnomad.errors import NotFound, RaftnomadError
 from raftnomad.identifiers import RandomBytes
 from raftnomad.model.node import Node, NodeEvent
@@ -87,6 +88,16 @@ class Client:
     @property
     def heartbeat_ttl_s(self) -> float:
         return self._ttl_s
+
+    def statistics(self) -> dict[str, str]:
+        """What `agent/self` and `agent-info` show of a client."""
+        return {
+            "heartbeat_ttl": format_duration(int(self._ttl_s * 1e9)),
+            "known_servers": ",".join(self._connection.known_servers()),
+            "last_heartbeat": format_duration(int(self.seconds_since_contact * 1e9)),
+            "node_id": self.node.id,
+            "num_allocations": str(sum(not runner.terminal for runner in self.allocations.values())),
+        }
 
     async def start(self) -> None:
         """Raises DataDirectoryError when the state is in use, newer, or cannot be written."""

@@ -39,6 +39,8 @@ class Connection(Protocol):
 
     def identify(self, node_id: str, secret_id: str) -> None: ...
 
+    def known_servers(self) -> tuple[str, ...]: ...
+
     async def register(self, request: protocol.RegisterRequest) -> protocol.HeartbeatResponse: ...
 
     async def heartbeat(self, request: protocol.HeartbeatRequest) -> protocol.HeartbeatResponse: ...
@@ -70,6 +72,9 @@ class HttpConnection:
 
     def identify(self, node_id: str, secret_id: str) -> None:
         self._headers |= {protocol.NODE_HEADER: node_id, protocol.SECRET_HEADER: secret_id}
+
+    def known_servers(self) -> tuple[str, ...]:
+        return self.servers.in_order()
 
     async def register(self, request: protocol.RegisterRequest) -> protocol.HeartbeatResponse:
         return self._learn(await self._ask("PUT", "register", request, protocol.HeartbeatResponse))

@@ -34,6 +34,7 @@ def routes(client: Client) -> list[Route]:
     return [
         Route(ANY, f"{alloc}/stats", serve.allocation_stats, "namespace:read-job"),
         Route(("GET",), f"{alloc}/checks", serve.allocation_checks, "namespace:read-job"),
+        Route(("GET",), "/v1/allocation/{id}/checks", serve.allocation_checks, "namespace:read-job"),
         Route(ANY, f"{alloc}/restart", serve.restart, "namespace:alloc-lifecycle"),
         Route(WRITE, f"{alloc}/signal", serve.signal, "namespace:alloc-lifecycle"),
         Route(ANY, f"{alloc}/gc", serve.collect, "namespace:submit-job"),
