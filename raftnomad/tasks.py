@@ -41,3 +41,8 @@ class Tasks:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+    def abandon(self) -> None:
+        """Cancel all of them without waiting."""
+        for task in list(self._tasks):
+            task.cancel()

@@ -81,6 +81,7 @@ class Core:
         """Of the newest append: each carries its own, each acknowledgement echoes it."""
         module = load_copy(journal=journal, monotonic_s=monotonic_s, chance=chance)
         self._transport = CoreTransport(owner.send)
+        journal.is_alone = history.latest != () and all(member.id == self.id for member in history.latest)
         journal.on_append = self._appended
         journal.on_truncate = self._truncated
         core_class: Any = type("Core", (_Overrides, module.SyncObj), {"owner": self})
@@ -164,7 +165,7 @@ class Core:
 
     def disconnected(self, peer_id: str) -> None:
         self._transport.disconnected(peer_id)
-        self.catching_up.discard(peer_id)
+        self.end_catching_up(peer_id)
         self._progress.pop(peer_id, None)
 
     def acknowledged(self, peer_id: str, next_index: int, reset: bool) -> None:
@@ -227,6 +228,7 @@ class Core:
             if peer_id not in known:
                 raft._SyncObj__lastResponseTime[ServerNode(peer_id)] = self._now()
                 self.end_catching_up(peer_id)
+        self.journal.is_alone = self.is_alone
         self._owner.members_changed()
 
     # --- applying

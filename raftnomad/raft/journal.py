@@ -30,8 +30,7 @@ from raftnomad.raft.records import (
 
 logger = logging.getLogger(__name__)
 
-# The end of each segment is kept for votes, commits and cuts: a full disk stops entries, not elections.
-_RESERVE_BYTES = 64 * 1024
+_RESERVE_BYTES_MAX = 64 * 1024
 _SUFFIX = ".journal"
 SENTINEL = bytes((NO_OP,))
 
@@ -107,6 +106,8 @@ class Journal:
         self._directory = directory
         self._disk = disk
         self._segment_bytes = segment_bytes
+        # The end of each segment is kept for votes, commits and cuts: a full disk stops entries, not elections.
+        self._reserve_bytes = min(_RESERVE_BYTES_MAX, segment_bytes // 4)
         self._fail = fail
         self._segments: list[Segment] = []
         self._entries: list[Entry] = []
@@ -122,6 +123,8 @@ class Journal:
         self._retired: list[Segment] = []
         self.on_append: Callable[[int, bytes], None] = lambda index, command: None
         self.on_truncate: Callable[[int], None] = lambda index: None
+        self.is_alone = False
+        """The only voter: its own copy is the majority, so nothing is committed before it is durable."""
         self.syncs = 0
 
     # --- opening
@@ -289,7 +292,7 @@ class Journal:
         """Make room for entries of these sizes. False when the disk is full: nothing was written, try again later."""
         needed = sum(commands) + RECORD_OVERHEAD * len(commands)
         segment = self._segments[-1]
-        if segment.written + needed + _RESERVE_BYTES <= segment.size:
+        if segment.written + needed + self._reserve_bytes <= segment.size:
             return True
         try:
             self._rotate(needed)
@@ -317,7 +320,7 @@ class Journal:
         path = self._path(number)
         file = self._disk.open(path, create=True)
         try:
-            file.allocate(max(self._segment_bytes, needed + 2 * _RESERVE_BYTES))
+            file.allocate(max(self._segment_bytes, needed + 2 * self._reserve_bytes))
         except OSError:
             file.close()
             self._disk.remove(path)
@@ -379,12 +382,12 @@ class Journal:
 
     def record_commit(self) -> None:
         """Once a second: how far the log is committed, and (to whoever reads it after a crash) how far durable."""
-        if self._commit_recorded != self._commit_index and self._room_left() > _RESERVE_BYTES // 2:
+        if self._commit_recorded != self._commit_index and self._room_left() > self._reserve_bytes // 2:
             self._write(Kind.COMMIT, self._commit_index, 0)
             self._commit_recorded = self._commit_index
 
     def _make_room_for_mark(self) -> None:
-        if self._room_left() < _RESERVE_BYTES // 2:
+        if self._room_left() < self._reserve_bytes:
             self.reserve([0])
 
     def _room_left(self) -> int:
@@ -402,9 +405,9 @@ class Journal:
 
     def add(self, command: bytes, index: int, term: int) -> None:
         assert index == self.last_index + 1, f"entry {index} after {self.last_index}"
-        # The entry that begins a term may use the reserve; whoever takes larger ones asks `reserve` first.
-        small = len(command) < 1024 and self._room_left() > _RESERVE_BYTES // 2
-        if not self.reserve([len(command)]) and not small:
+        # Half of the reserve may go: to the entry that begins a term, and to marks since room was made for this one.
+        fits = self._room_left() >= len(command) + RECORD_OVERHEAD + self._reserve_bytes // 2
+        if not fits and not self.reserve([len(command)]):
             self._fail(f"no room in {self._directory} for an entry that was taken: free some space and start again")
         self._write(Kind.ENTRY, index, term, command)
         segment = self._segments[-1]
@@ -443,8 +446,8 @@ class Journal:
 
     def setRaftCommitIndex(self, index: int) -> None:
         if index > self._commit_index:
-            if index > self.durable_index:
-                self.sync_now()  # A server that is alone: its own copy is the majority.
+            if self.is_alone and index > self.durable_index:
+                self.sync_now()
             self._commit_index = index
 
     def getRaftCommitIndex(self) -> int:

@@ -17,10 +17,12 @@ from typing import Any, NoReturn
 from raftnomad import errors
 from raftnomad.clock import Clock
 from raftnomad.fsm.outcome import Outcome
+from raftnomad.raft.administration import Administration
 from raftnomad.raft.boot import boot
 from raftnomad.raft.core import Core
 from raftnomad.raft.disk import Disk
 from raftnomad.raft.elections import Elections
+from raftnomad.raft.entries import MembershipChange
 from raftnomad.raft.filter import Filter
 from raftnomad.raft.journal import SyncPoint
 from raftnomad.raft.log import Machine, Member
@@ -117,6 +119,16 @@ class RaftNode:
             self._kick,
             self.fail,
         )
+        self._administration = Administration(
+            core,
+            self._network,
+            self._proposals,
+            self._tasks,
+            self._now,
+            self._settings.heartbeat_s,
+            self.members_changed,
+            self._kick,
+        )
         self._network.listen(self)
         self._network.on_writable(self._writable_again)
         self._running = True
@@ -139,6 +151,13 @@ class RaftNode:
         self._tell_listeners(False)
         self._journal.close()
         self._release_lock()
+
+    def kill(self) -> None:
+        """End at once, as a crash does: nothing is flushed, nobody is told. For simulations."""
+        self._running = False
+        self._tasks.abandon()
+        if self._timer is not None:
+            self._timer.cancel()
 
     def fail(self, reason: str) -> NoReturn:
         """Stop for good: going on could break a promise."""
@@ -218,6 +237,16 @@ class RaftNode:
         }
         return {name: str(value) for name, value in figures.items()}
 
+    async def transfer_leadership(self, server_id: str | None = None) -> Member:
+        return await self._administration.transfer_leadership(server_id)
+
+    async def add_server(self, member: Member) -> None:
+        """Also gives a member its new addresses. Returns when the change is committed."""
+        await self._administration.change(MembershipChange(adds=member))
+
+    async def remove_server(self, server_id: str) -> None:
+        await self._administration.change(MembershipChange(removes=server_id))
+
     # --- Network's listener
 
     def on_message(self, peer_id: str, message: Message) -> None:
@@ -257,6 +286,12 @@ class RaftNode:
                 self._reads.on_read(peer_id, message)
             case "read_at":
                 self._reads.on_read_at(peer_id, message)
+            case "change":
+                self._administration.on_change(peer_id, message)
+            case "transfer":
+                self._administration.on_transfer(peer_id, message)
+            case "changed":
+                self._administration.on_changed(message)
             case "snapshot_received":
                 self._sender.on_received(peer_id, message)
             case "snapshot":
@@ -285,9 +320,8 @@ class RaftNode:
 
     def members_changed(self) -> None:
         if self._running:
-            self._network.set_peers(
-                {member.id: member.rpc_address for member in self.members if member.id != self.server_id}
-            )
+            known = {**self._administration.joining, **{member.id: member for member in self.members}}
+            self._network.set_peers({m.id: m.rpc_address for m in known.values() if m.id != self.server_id})
 
     # --- ticks
 

@@ -149,6 +149,8 @@ class Proposals:
         self._in_flight: dict[int, list[Pending]] = {}
         self._sent: dict[int, _Sent] = {}
         self._number = 0
+        self._forwarded: dict[str, int] = {}
+        """The last batch of each follower's connection: one that comes again was taken the first time."""
         self._no_room_until_s = float("-inf")
         self._not_before_s = float("-inf")
         self.paused = False
@@ -219,7 +221,8 @@ class Proposals:
     def pump(self) -> None:
         """Before each tick: hand on what may go on."""
         if self._core.is_leader:
-            while len(self._in_flight) < self._settings.entries_in_flight and self._write_entry():
+            sizes: list[int] = []
+            while len(self._in_flight) < self._settings.entries_in_flight and self._write_entry(sizes):
                 pass
             return
         leader_id = self._core.leader_id
@@ -229,14 +232,16 @@ class Proposals:
             while len(self._sent) < self._settings.entries_in_flight and self._forward(leader_id):
                 pass
 
-    def _write_entry(self) -> bool:
+    def _write_entry(self, sizes: list[int]) -> bool:
+        """`sizes` are those of the entries before it in the same tick, which the journal does not hold yet."""
         if self.paused or not len(self._queue) or self._now() < self._no_room_until_s:
             return False
         items = self._queue.take(self._settings.entry_bytes_aim)
         if not items:
             return False
         command = pack_batch([item.proposal for item in items])
-        if not self._core.journal.reserve([len(command)]):
+        sizes.append(len(command))
+        if not self._core.journal.reserve(sizes):
             self._refuse_for_room(items)
             return False
         self._number += 1
@@ -332,6 +337,7 @@ class Proposals:
         self._take_back(lambda sent: sent.leader_id != leader_id)
 
     def disconnected(self, peer_id: str) -> None:
+        self._forwarded.pop(peer_id, None)
         self._take_back(lambda sent: sent.leader_id == peer_id)
 
     def _take_back(self, lost: Callable[[_Sent], bool]) -> None:
@@ -345,6 +351,9 @@ class Proposals:
     def on_forward(self, peer_id: str, message: Message) -> None:
         proposals: list[bytes] = message["proposals"]
         number = message["id"]
+        if number <= self._forwarded.get(peer_id, 0):
+            return
+        self._forwarded[peer_id] = number
         if not self._core.is_leader or not proposals:
             self._reply(peer_id, number, "not leader", 0, [])
             return
