@@ -18,15 +18,34 @@ def blocks_of(
     outcome: GroupOutcome, nodes: NodeColumns, plan_version: int, deployment: Deployment | None, chance: Chance
 ) -> Iterator[PlacementBlock]:
     """One block for what is alike, and one more for each allocation that is not."""
-    alike: dict[tuple[bool, int], list[Placed]] = {}
+    alike: dict[tuple[bool, int], list[_Columns]] = {}
     for one in outcome.placed:
-        if outcome.ask.is_columnar(one.given):
-            key = (one.placement.why is Why.CANARY, one.placement.job.version)
-            alike.setdefault(key, []).append(one)
-        else:
+        if not outcome.ask.is_columnar(one.given):
             yield _block([one], outcome, nodes, plan_version, deployment, chance, spelled_out=True)
-    for placed in alike.values():
-        yield _block(placed, outcome, nodes, plan_version, deployment, chance, spelled_out=False)
+            continue
+        blocks = alike.setdefault((one.placement.why is Why.CANARY, one.placement.job.version), [])
+        if not any(block.add(one) for block in blocks):
+            blocks.append(_Columns())
+            blocks[-1].add(one)
+    for blocks in alike.values():
+        for block in blocks:
+            yield _block(block.placed, outcome, nodes, plan_version, deployment, chance, spelled_out=False)
+
+
+class _Columns:
+    """Allocations of one block: a node has one address in it."""
+
+    def __init__(self) -> None:
+        self.placed: list[Placed] = []
+        self._addresses: dict[int, str] = {}
+
+    def add(self, one: Placed) -> bool:
+        if one.given.ports:
+            address = one.given.ports[0][0]
+            if self._addresses.setdefault(one.slot, address) != address:
+                return False
+        self.placed.append(one)
+        return True
 
 
 def _block(

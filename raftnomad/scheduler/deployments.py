@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from raftnomad.clock import rfc3339
 from raftnomad.model.deployment import Deployment, DeploymentState
-from raftnomad.model.job import Job, TaskGroup
+from raftnomad.model.job import Job
 from raftnomad.model.plan import DeploymentUpdate
 from raftnomad.model.policies import UpdateStrategy
+from raftnomad.model.row import ZERO_TIME
 from raftnomad.model.status import ACTIVE_DEPLOYMENT_STATUSES, DeploymentStatus
 from raftnomad.scheduler.changes import GroupChanges
 from raftnomad.scheduler.input import SchedulerInput
@@ -30,12 +32,14 @@ def cancel_unneeded(deployment: Deployment | None, job: Job | None) -> list[Depl
     return [DeploymentUpdate(deployment_id=deployment.id, status=DeploymentStatus.CANCELLED, status_description=reason)]
 
 
-def new_state(strategy: UpdateStrategy, group: TaskGroup) -> DeploymentState:
+def new_state(strategy: UpdateStrategy, now_ns: int, desired_total: int) -> DeploymentState:
+    deadline_ns = strategy.progress_deadline_ns
     return DeploymentState(
         auto_revert=strategy.auto_revert,
         auto_promote=strategy.auto_promote,
-        progress_deadline_ns=strategy.progress_deadline_ns,
-        desired_total=group.count,
+        progress_deadline_ns=deadline_ns,
+        require_progress_by=rfc3339(now_ns + deadline_ns) if deadline_ns else ZERO_TIME,
+        desired_total=desired_total,
     )
 
 
@@ -89,7 +93,20 @@ def _description(states: dict[str, DeploymentState]) -> str:
     return PROMOTES_ITSELF if all(state.auto_promote for state in waiting) else NEEDS_PROMOTION
 
 
-def is_deployment_complete(deployment: Deployment, groups: dict[str, GroupChanges]) -> bool:
+def complete(deployment: Deployment | None, groups: dict[str, GroupChanges]) -> list[DeploymentUpdate]:
+    """Nothing is left to do and everything is healthy: the deployment has succeeded."""
+    if deployment is None or not _is_complete(deployment, groups):
+        return []
+    return [
+        DeploymentUpdate(
+            deployment_id=deployment.id,
+            status=DeploymentStatus.SUCCESSFUL,
+            status_description="Deployment completed successfully",
+        )
+    ]
+
+
+def _is_complete(deployment: Deployment, groups: dict[str, GroupChanges]) -> bool:
     if deployment.status not in ACTIVE_DEPLOYMENT_STATUSES or deployment.status == DeploymentStatus.PAUSED:
         return False
     for name, state in (deployment.task_groups or {}).items():

@@ -10,10 +10,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from raftnomad.clock import rfc3339
-from raftnomad.model.deployment import Deployment, DeploymentState
+from raftnomad.model.deployment import Deployment
 from raftnomad.model.job import Job, TaskGroup
-from raftnomad.model.plan import DeploymentUpdate
 from raftnomad.model.status import ACTIVE_DEPLOYMENT_STATUSES, ClientStatus, DeploymentStatus, DesiredStatus, JobType
 from raftnomad.scheduler.changed import must_replace
 from raftnomad.scheduler.changes import (
@@ -30,8 +28,8 @@ from raftnomad.scheduler.changes import (
 )
 from raftnomad.scheduler.deployments import (
     cancel_unneeded,
+    complete,
     create_deployment,
-    is_deployment_complete,
     new_state,
 )
 from raftnomad.scheduler.input import DISCONNECTED, AllocView, SchedulerInput
@@ -63,14 +61,7 @@ def reconcile(input: SchedulerInput, can_stay: CanStay, new_id: Callable[[], str
     changes.current = changes.deployment or (
         current if current is not None and current.status in ACTIVE_DEPLOYMENT_STATUSES else None
     )
-    if current is not None and is_deployment_complete(current, changes.groups):
-        changes.deployment_updates.append(
-            DeploymentUpdate(
-                deployment_id=current.id,
-                status=DeploymentStatus.SUCCESSFUL,
-                status_description="Deployment completed successfully",
-            )
-        )
+    changes.deployment_updates.extend(complete(current, changes.groups))
     return changes
 
 
@@ -137,8 +128,9 @@ class _Group:
         self.changes = GroupChanges(group)
         self.strategy = group.update if group.update is not None and group.update.max_parallel > 0 else None
         known = (current.task_groups or {}).get(group.name) if current is not None else None
-        self.is_new_state = known is None
-        self.state = known or (new_state(self.strategy, group) if self.strategy is not None else None)
+        self.state = known or (
+            new_state(self.strategy, input.now_ns, group.count) if self.strategy is not None else None
+        )
 
     def reconcile(self) -> GroupChanges:
         changes = self.changes
@@ -162,7 +154,7 @@ class _Group:
             self._replace(alloc, Why.MIGRATE, MIGRATING)
         changes.count("migrate", len(sorted_.migrate))
         changes.count("ignore", len(sorted_.kept) - len(in_place) - len(updated) + len(canaries))
-        changes.state = self._final_state(in_place, destructive, placements)
+        changes.state = self.state
         changes.is_complete = not (
             changes.place or destructive or in_place or sorted_.migrate or sorted_.now or changes.later
         )
@@ -447,12 +439,3 @@ class _Group:
         tracker = alloc.tracker if why is Why.MIGRATE else None
         placement = Placement(self.group, self.job, index_of(alloc.name), why, alloc, tracker, stop)
         self.changes.place.append(placement)
-
-    def _final_state(
-        self, in_place: list[AllocView], destructive: list[AllocView], placements: list[Placement]
-    ) -> DeploymentState | None:
-        if self.state is None or not self.is_new_state:
-            return self.state
-        deadline_ns = self.state.progress_deadline_ns
-        by = rfc3339(self.input.now_ns + deadline_ns) if deadline_ns else self.state.require_progress_by
-        return msgspec.structs.replace(self.state, desired_total=self.group.count, require_progress_by=by)

@@ -57,6 +57,10 @@ class Room:
         limit = np.fromiter((facts.max_allocs if facts else 0 for facts in self.nodes.facts), np.float64)
         return np.where(limit > 0, limit - self.alloc_count, np.inf)
 
+    def limit_of(self, slot: int) -> float:
+        facts = self.nodes.facts[slot]
+        return facts.max_allocs - self.alloc_count[slot] if facts and facts.max_allocs else np.inf
+
     def give(self, slot: int, ask: Ask) -> Given | str:
         """Ports, cores and devices on a node, taken at once; or the dimension that is exhausted."""
         facts = self.nodes.facts[slot]

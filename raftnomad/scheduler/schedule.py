@@ -9,16 +9,15 @@ import msgspec
 
 from raftnomad.fsm.node_columns import BoolColumn, NodeColumns
 from raftnomad.model.allocation import AllocMetric
-from raftnomad.model.deployment import Deployment
-from raftnomad.model.evaluation import DesiredUpdates, Evaluation, PlanAnnotations
 from raftnomad.model.job import Job, TaskGroup
-from raftnomad.model.plan import AllocStop, AllocUpdate, PlacementBlock, Plan
+from raftnomad.model.plan import AllocStop, AllocUpdate, PlacementBlock
 from raftnomad.model.status import EvalStatus, EvalTrigger, JobType
 from raftnomad.scheduler.blocks import blocks_of
 from raftnomad.scheduler.chance import Chance
 from raftnomad.scheduler.changes import UNKNOWN, Changes, Placement, Why
 from raftnomad.scheduler.evaluations import FollowUps, blocked_evaluation
 from raftnomad.scheduler.feasible import candidates, feasible
+from raftnomad.scheduler.finish import finished, plan_of
 from raftnomad.scheduler.input import AllocView, SchedulerInput, SchedulerOutput
 from raftnomad.scheduler.place import GroupOutcome, Placer
 from raftnomad.scheduler.reconcile import reconcile
@@ -49,9 +48,9 @@ def _schedule_generic(input: SchedulerInput, nodes: NodeColumns) -> SchedulerOut
             if one.placement.stop is not None:
                 stops.setdefault(one.placement.stop.alloc_id, one.placement.stop)
     failed = _failed(outcomes)
-    plan = _plan(input, changes, blocks, stops, updates)
+    plan = plan_of(input, changes, blocks, stops, updates)
     created = list(follow_ups.evaluations)
-    evaluation = _finished(input, changes, outcomes, failed, plan)
+    evaluation = finished(input, changes, outcomes, failed, plan)
     if created:
         evaluation = msgspec.structs.replace(evaluation, next_eval=created[0].id)
     if failed:
@@ -143,55 +142,3 @@ def _place(
 
 def _failed(outcomes: list[GroupOutcome]) -> dict[str, AllocMetric]:
     return {outcome.ask.group.name: outcome.failure for outcome in outcomes if outcome.failure is not None}
-
-
-def _plan(
-    input: SchedulerInput,
-    changes: Changes,
-    blocks: list[PlacementBlock],
-    stops: dict[str, AllocStop],
-    updates: list[AllocUpdate],
-) -> Plan:
-    job = input.job
-    return Plan(
-        eval_id=input.evaluation.id,
-        namespace=input.evaluation.namespace,
-        job_id=input.evaluation.job_id,
-        job_version=job.version if job else 0,
-        job_create_index=job.create_index if job else 0,
-        priority=input.evaluation.priority,
-        all_at_once=bool(job and job.all_at_once),
-        placements=tuple(blocks),
-        stops=tuple(stops.values()),
-        updates=tuple(updates),
-        deployment=changes.deployment,
-        deployment_updates=tuple(changes.deployment_updates),
-        annotations=PlanAnnotations(
-            desired_tg_updates={name: DesiredUpdates(**group.counts) for name, group in changes.groups.items()}
-        ),
-        snapshot_index=input.index,
-    )
-
-
-def _finished(
-    input: SchedulerInput,
-    changes: Changes,
-    outcomes: list[GroupOutcome],
-    failed: dict[str, AllocMetric],
-    plan: Plan,
-) -> Evaluation:
-    queued = dict.fromkeys(changes.groups, 0)
-    for outcome in outcomes:
-        queued[outcome.ask.group.name] += len(outcome.failed)
-    deployment: Deployment | None = changes.deployment or input.deployment
-    return msgspec.structs.replace(
-        input.evaluation,
-        status=EvalStatus.COMPLETE,
-        status_description="",
-        queued_allocations=queued,
-        failed_tg_allocs=failed or None,
-        plan_annotations=plan.annotations,
-        deployment_id=deployment.id if deployment else input.evaluation.deployment_id,
-        snapshot_index=input.index,
-        modify_time_ns=input.now_ns,
-    )
