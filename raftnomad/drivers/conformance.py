@@ -71,6 +71,9 @@ class DriverConformance:
 
     invalid_config: Config = {"no_such_key": 1}
 
+    lines_that_rotate = 40_000
+    """How many lines of `prints_lines` the log test asks for: enough for three files of 1 MiB."""
+
     # What the tests start with
 
     @pytest.fixture
@@ -233,7 +236,7 @@ class DriverConformance:
     async def test_log_files_rotate_and_only_the_newest_are_kept(
         self, driver: Driver, started: list[TaskHandle], tmp_path: Path
     ) -> None:
-        count = 40_000
+        count = self.lines_that_rotate
         task = self.task(tmp_path, self.prints_lines(count), log_files=2, log_file_size_mb=1)
         handle = await self.start(driver, started, task)
         await asyncio.wait_for(driver.wait(handle), PATIENCE_S)

@@ -93,7 +93,8 @@ class Executors:
             spec = asdict(launch) | {"run": run, "group": f"{directory.name}.{run[:8]}"}
             request = {"protocol": frames.PROTOCOL, "op": "launch", "directory": str(directory), "spec": spec}
             try:
-                answer = await asyncio.wait_for(self._ask_zygote(request), START_PATIENCE_S)
+                async with asyncio.timeout(START_PATIENCE_S):
+                    answer = await self._ask_zygote(request)
             except (TimeoutError, ExecutorGone) as error:
                 await self._end_and_remove(directory)
                 raise DriverError(f"the executor did not start: {error or 'no answer'}", recoverable=True) from error
