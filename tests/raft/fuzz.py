@@ -28,8 +28,6 @@ from tests.raft.registers import key_and_input, swap, write
 from tests.raft.simulated_cluster import SimulatedCluster, SimulatedServer
 from tests.raft.virtual_time import VirtualLoop, run
 
-logger = logging.getLogger(__name__)
-
 T = TypeVar("T")
 
 KEYS = 12
@@ -245,12 +243,6 @@ def _faults(
 
 def check(cluster: SimulatedCluster, history: History) -> None:
     violations = cluster.violations
-    logger.info(
-        "refused but there: %s", [i for s in cluster.live() for i in history.refused if i in s.machine.outcomes]
-    )
-    logger.info(
-        "lost: %s", [(s.id, i, x) for s in cluster.live() for i, x in history.acknowledged.items() if _index(s, i) != x]
-    )
     for server in cluster.live():
         lost = [i for i, index in history.acknowledged.items() if _index(server, i) != index]
         if lost:

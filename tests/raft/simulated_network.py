@@ -72,17 +72,15 @@ class SimulatedNetwork:
         for first in sorted(self._ports):
             for second in sorted(self._ports):
                 link = frozenset((first, second))
-                if (
-                    first < second
-                    and link not in self._connected
-                    and link not in self.cut
-                    and self._wanted(first, second)
-                ):
-                    self._connected.add(link)
-                    for source, target in ((first, second), (second, first)):
-                        listener = self._ports[source].listener
-                        if listener is not None:
-                            listener.on_connected(target)
+                if first < second and self._wanted(first, second) and link not in self._connected | self.cut:
+                    self._connect(first, second)
+
+    def _connect(self, first: str, second: str) -> None:
+        self._connected.add(frozenset((first, second)))
+        for source, target in ((first, second), (second, first)):
+            listener = self._ports[source].listener
+            if listener is not None:
+                listener.on_connected(target)
 
     def _wanted(self, first: str, second: str) -> bool:
         one, other = self._ports[first], self._ports[second]
