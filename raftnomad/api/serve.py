@@ -167,9 +167,14 @@ class HttpServer:
             headers["Content-Encoding"] = encoding
             body = await self._compressor.compress(body, encoding)
         response = _Whole(status=answer.status, body=body or None, headers=headers)
-        async with asyncio.timeout(self._limits.write_timeout_s):
-            await response.prepare(received)
-            await response.write_eof()
+        try:
+            async with asyncio.timeout(self._limits.write_timeout_s):
+                await response.prepare(received)
+                await response.write_eof()
+        except TimeoutError:
+            logger.info("%s reads too slowly: cut off", received.remote)
+            if received.transport is not None:
+                received.transport.abort()
         return response
 
     async def _send_stream(self, received: web.BaseRequest, answer: Stream) -> web.StreamResponse:

@@ -7,7 +7,7 @@ import pytest
 
 from raftnomad.api.filters import Filter, pattern
 from raftnomad.errors import BadRequest
-from raftnomad.model.allocation import AllocDeploymentStatus, Allocation, TaskState
+from raftnomad.model.allocation import Allocation, AllocDeploymentStatus, TaskState
 from raftnomad.model.job import Job, TaskGroup
 
 JOB = Job(
