@@ -89,7 +89,8 @@ class Connection(asyncio.Protocol):
         if refusal:
             self.close(refusal)
             return
-        self._timer = self._loop.call_later(self._limits.hello_timeout_s, self._hello_overdue)
+        timeout_s = self._hello_timeout_s()
+        self._timer = self._loop.call_later(timeout_s, self.close, f"no hello within {timeout_s:g} s")
         if self._dialled:
             self._transport.write(frames.encode(self._own_hello().to_message()))
 
@@ -164,8 +165,11 @@ class Connection(asyncio.Protocol):
         if self._transport is not None:
             self._transport.write(frames.encode(refused(reason)))
 
-    def _hello_overdue(self) -> None:
-        self.close(f"no hello within {self._limits.hello_timeout_s:g} s")
+    def _hello_timeout_s(self) -> float:
+        """Who dials is impatient: behind an address that just stopped answering it would wait in vain."""
+        if self._dialled:
+            return min(self._limits.hello_timeout_s, 2 * self._limits.connect_timeout_s)
+        return self._limits.hello_timeout_s
 
     # Beats.
 

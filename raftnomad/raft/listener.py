@@ -28,7 +28,7 @@ class PortLimits:
 
     connections_per_address: int = 100
     undecided: int = 256
-    """Connections whose handshake or first byte is outstanding, of all addresses together."""
+    """Connections whose handshake or first byte is outstanding, of all addresses together; then the oldest goes."""
     first_byte_timeout_s: float = 5.0
 
 
@@ -65,7 +65,8 @@ class Listener:
         self.tls = tls
         self.limits = limits or PortLimits()
         self.tasks = Tasks(f"{name} port")
-        self.undecided = 0
+        self.undecided: dict[_Arriving, None] = {}
+        """In the order in which they came."""
         self._host = host
         self._port = port
         self._server: asyncio.Server | None = None
@@ -106,8 +107,10 @@ class Listener:
         """Count a connection; or say why not."""
         if self._per_address[address] >= self.limits.connections_per_address:
             return f"{self.limits.connections_per_address} connections of its address are open already"
-        if self.undecided >= self.limits.undecided:
-            return f"{self.undecided} connections that have not said what they are for are open already"
+        if len(self.undecided) >= self.limits.undecided:
+            # The oldest goes: who is honest decides in milliseconds, and those who only hold places shall not win.
+            next(iter(self.undecided)).make_room()
+        self.undecided[arrival] = None
         self._per_address[address] += 1
         self._arrivals.add(arrival)
         return ""
@@ -129,7 +132,6 @@ class _Arriving(asyncio.Protocol):
         self._early = b""
         self._address = ""
         self._admitted = False
-        self._undecided = False
         self._handshaking = False
         self._timer: asyncio.TimerHandle | None = None
 
@@ -142,8 +144,6 @@ class _Arriving(asyncio.Protocol):
             self._turn_away(refusal)
             return
         self._admitted = True
-        self._undecided = True
-        self._listener.undecided += 1
         timeout_s = self._listener.limits.first_byte_timeout_s
         if self._listener.tls is None:
             self._timer = asyncio.get_running_loop().call_later(timeout_s, self._overdue)
@@ -159,7 +159,8 @@ class _Arriving(asyncio.Protocol):
                 self._transport, self, context, server_side=True, ssl_handshake_timeout=timeout_s
             )
         except (OSError, ssl.SSLError) as error:
-            self._turn_away(f"TLS handshake failed: {roles.handshake_failure(error)}")
+            if self in self._listener.undecided:
+                self._turn_away(f"TLS handshake failed: {roles.handshake_failure(error)}")
         else:
             if encrypted is not None:
                 self._encrypted(encrypted)
@@ -198,9 +199,7 @@ class _Arriving(asyncio.Protocol):
     def _decided(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        if self._undecided:
-            self._undecided = False
-            self._listener.undecided -= 1
+        self._listener.undecided.pop(self, None)
 
     def _overdue(self) -> None:
         self._turn_away(f"not a byte within {self._listener.limits.first_byte_timeout_s:g} s")
@@ -209,6 +208,10 @@ class _Arriving(asyncio.Protocol):
         assert self._transport is not None
         logger.warning("%s port: %s turned away: %s", self._listener.name, remote_address(self._transport), reason)
         self._transport.abort()
+
+    def make_room(self) -> None:
+        self._decided()
+        self._turn_away("it has not said what it is for and its place was needed")
 
     def abort(self) -> None:
         if self._transport is not None:
@@ -222,7 +225,7 @@ class _Arriving(asyncio.Protocol):
         elif self._handshaking:
             # Decrypted already, but `start_tls` has not yet returned: at most what one read held.
             self._early += data
-        elif self._undecided:
+        elif self in self._listener.undecided:
             assert self._transport is not None
             remote = remote_address(self._transport)
             self._decide(Arrival(remote=remote, encrypted=False, alpn=None, names=(), first_byte=data[:1]), data)

@@ -84,7 +84,9 @@ class TcpNetwork:
         self._running = False
         self._peers: dict[str, _Peer] = {}
         self._incoming: dict[str, Connection] = {}
-        self._unidentified: set[Connection] = set()
+        self._unidentified: dict[Connection, None] = {}
+        """In the order in which they came."""
+        self._complaint = ""
 
     # Network, as the log sees it.
 
@@ -113,12 +115,12 @@ class TcpNetwork:
         if self._tls is None:
             require_certificates(wanted.values())
         for peer_id, peer in list(self._peers.items()):
-            if peer_id in wanted and peer.address == wanted[peer_id]:
+            if wanted.get(peer_id) == peer.address:
                 peer.guest = False
-            else:
+            elif not peer.guest or peer_id in wanted:
                 self._drop_peer(peer_id)
         for peer_id, connection in list(self._incoming.items()):
-            if peer_id not in wanted:
+            if peer_id not in wanted and peer_id not in self._peers:
                 connection.close("it is no member of this cluster any more")
         for peer_id, address in wanted.items():
             if peer_id not in self._peers:
@@ -245,8 +247,11 @@ class TcpNetwork:
 
     def accept(self) -> asyncio.Protocol:
         """The protocol of one connection that came in at the rpc port."""
-        if not self._running or len(self._unidentified) >= UNIDENTIFIED_MAX:
-            raise PeerError("raft is not running here" if not self._running else "too many unidentified connections")
+        if not self._running:
+            raise PeerError("raft is not running here")
+        if len(self._unidentified) >= UNIDENTIFIED_MAX:
+            # The oldest goes: an honest hello takes milliseconds, and those who only hold places shall not win.
+            next(iter(self._unidentified)).close("it said no hello and its place was needed", abort=True)
         connection = Connection(
             own_hello=lambda: self._own,
             dialled=False,
@@ -256,7 +261,7 @@ class TcpNetwork:
             on_closed=self._incoming_closed,
             tls=self._tls is not None,
         )
-        self._unidentified.add(connection)
+        self._unidentified[connection] = None
         return connection
 
     def _called(self, connection: Connection, hello: Hello) -> None:
@@ -267,7 +272,7 @@ class TcpNetwork:
             if self._tls is None:
                 require_certificates([hello.rpc_address])
             self._add_peer(_Peer(hello.server_id, hello.rpc_address, guest=True))
-        self._unidentified.discard(connection)
+        self._unidentified.pop(connection, None)
         previous = self._incoming.pop(hello.server_id, None)
         self._incoming[hello.server_id] = connection
         if previous is not None:
@@ -281,11 +286,14 @@ class TcpNetwork:
             self._listener.on_message(connection.peer.server_id, message)
 
     def _incoming_closed(self, connection: Connection, reason: str) -> None:
-        self._unidentified.discard(connection)
+        self._unidentified.pop(connection, None)
         hello = connection.peer
         if hello is None:
             self.counts.refused += 1
-            logger.warning("raft: connection from %s closed: %s", connection.remote, reason)
+            if reason != self._complaint:
+                # A server that is refused comes again every second.
+                self._complaint = reason
+                logger.warning("raft: connection from %s closed: %s", connection.remote, reason)
             return
         if self._incoming.get(hello.server_id) is connection:
             del self._incoming[hello.server_id]

@@ -93,7 +93,7 @@ async def test_two_thousand_hostile_streams_change_nothing() -> None:
         assert a.heard.messages == [] and [up for _, up in a.heard.connections] == [True]
         assert a.network.send(b.id, {"type": "still here"})
         await until(lambda: b.heard.messages)
-        await until(lambda: a.port.undecided == 0)
+        await until(lambda: not a.port.undecided)
 
 
 async def test_two_thousand_hostile_frames_from_a_member_close_its_connections_alone() -> None:
@@ -133,7 +133,7 @@ async def test_a_frame_that_never_ends_costs_no_more_than_the_limit() -> None:
                 writer.write(struct.pack(">I", 4000) + bytes(3999))
                 await writer.drain()
             writers.append(writer)
-        await until(lambda: a.port.undecided == 0)
+        await until(lambda: not a.port.undecided)
         assert process.memory_info().rss - before < 32 * MEBIBYTE
         for writer in writers:
             writer.close()

@@ -95,16 +95,17 @@ async def test_connections_of_one_address_are_limited_and_counted_down_again() -
             writer.close()
 
 
-async def test_undecided_connections_are_limited() -> None:
+async def test_the_oldest_undecided_connection_makes_room_for_a_newer() -> None:
     async with a_port(PortLimits(undecided=2)) as port:
-        held = [await asyncio.open_connection("127.0.0.1", port.port) for _ in range(2)]
-        reader, _ = await asyncio.open_connection("127.0.0.1", port.port)
-        assert await is_closed(reader)
-        held[0][1].write(b"\0")
-        assert await held[0][0].read(5) == b"raft\0"
-        _, writer = await asyncio.open_connection("127.0.0.1", port.port)
-        writer.write(b"\0")
-        writer.close()
+        held = [await asyncio.open_connection("127.0.0.1", port.port) for _ in range(3)]
+        assert await is_closed(held[0][0])
+        for reader, writer in held[1:]:
+            writer.write(b"\0")
+            assert await reader.read(5) == b"raft\0"
+        more = [await asyncio.open_connection("127.0.0.1", port.port) for _ in range(2)]
+        assert len(port.undecided) == 2
+        for _, writer in [*held, *more]:
+            writer.close()
 
 
 async def test_a_silent_connection_is_closed() -> None:

@@ -211,7 +211,7 @@ async def test_a_handshake_that_is_not_finished_is_closed(made: Certificates) ->
             assert await asyncio.wait_for(reader.read(), 5) == b""
         except ConnectionError:
             pass
-    assert port.undecided == 0
+    assert not port.undecided
     await port.stop()
 
 

@@ -148,6 +148,29 @@ async def test_a_peer_that_goes_silent_is_noticed() -> None:
         server.close()
 
 
+async def test_a_caller_that_goes_silent_is_closed() -> None:
+    """The other direction: what this server hears on a connection that it accepted."""
+    async with servers(Server("a", limits=Limits(beat_s=0.05, idle_timeout_s=0.2))) as (a,):
+        a.network.set_peers({"id-b": "127.0.0.1:1"})
+        reader, _ = await introduce(a, "b")
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.timeout(5):
+                while await reader.read(1000):
+                    pass
+
+
+async def test_places_are_not_held_against_honest_servers() -> None:
+    async with servers(Server("a"), Server("b")) as (a, b):
+        held = [await dial(a) for _ in range(70)]
+        for _, writer in held:
+            writer.write(b"\0")
+        a.know(b)
+        b.know(a)
+        await until(lambda: b.network.connected(a.id))
+        for _, writer in held:
+            writer.close()
+
+
 async def test_a_quiet_connection_stays_open() -> None:
     limits = Limits(beat_s=0.05, idle_timeout_s=0.5)
     async with servers(Server("a", limits=limits), Server("b", limits=limits)) as (a, b):
@@ -224,6 +247,8 @@ async def test_an_admitted_stranger_is_dialled_back_while_it_is_connected() -> N
         await until(lambda: a.network.connected(b.id) and b.network.connected(a.id))
         assert a.network.send(b.id, {"type": "answer"})
         await until(lambda: b.heard.messages)
+        a.know()
+        assert a.network.connected(b.id)
         b.know()
         await until(lambda: not a.network.connected(b.id))
 
