@@ -87,3 +87,11 @@ class NoPathToNode(RaftnomadError):
 
     def __init__(self, message: str = "No path to node") -> None:
         super().__init__(message)
+
+
+class JobFileError(BadRequest):
+    """A job file, or what was given for its variables, that cannot be used; the text has every place and reason."""
+
+    def __init__(self, message: str, diagnostics: tuple[object, ...] = ()) -> None:
+        super().__init__(message)
+        self.diagnostics = diagnostics

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from raftnomad.hcl import syntax as s
+from raftnomad.hcl.suggest import suggestion
 from raftnomad.hcl.values import (
     UNKNOWN,
     ConversionError,
@@ -61,13 +61,16 @@ class Function(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def call_function(node: s.Call, scope: Scope, evaluate: Evaluate) -> Value:
+    if scope.functions is None:
+        summary = "Function calls not allowed"
+        return scope.report(summary, "Functions may not be called here.", node.start, node.end)
     function = scope.functions.get(node.name)
     if function is None:
         return _no_function(node, scope)
     if function.lazy:
         return _apply(function, [node, scope, evaluate], node, scope)
     arguments = _arguments(node, scope, evaluate)
-    if arguments is None or not _right_count(function, len(arguments), node, scope):
+    if arguments is None or not right_count(function, len(arguments), node, scope):
         return UNKNOWN
     converted: list[Value] = []
     refused = False
@@ -86,7 +89,7 @@ def _apply(function: Function, arguments: list[Any], node: s.Call, scope: Scope)
     except FunctionError as error:
         if error.argument is None:
             detail = f'Call to function "{node.name}" failed: {error}.'
-            return scope.report("Error in function call", detail, node.start, node.end)
+            return scope.report("Error in function call", detail, node.start, node.name_end + 1)
         return _bad_argument(function.parameter(error.argument).name, str(error), error.argument, node, scope)
 
 
@@ -108,7 +111,7 @@ def _arguments(node: s.Call, scope: Scope, evaluate: Evaluate) -> list[Value] | 
     return values + list(elements(last))
 
 
-def _right_count(function: Function, count: int, node: s.Call, scope: Scope) -> bool:
+def right_count(function: Function, count: int, node: s.Call, scope: Scope) -> bool:
     wanted = len(function.parameters)
     if count < wanted:
         qualifier = "at least " if function.rest else ""
@@ -136,9 +139,9 @@ def _converted(parameter: Parameter, value: Value, index: int, node: s.Call, sco
 
 
 def _bad_argument(name: str, message: str, index: int, node: s.Call, scope: Scope) -> Unknown:
-    at = node.arguments[min(index, len(node.arguments) - 1)]
+    start, end = s.start_range(node.arguments[min(index, len(node.arguments) - 1)])
     detail = f'Invalid value for "{name}" parameter: {message}.'
-    return scope.report("Invalid function argument", detail, at.start, at.end)
+    return scope.report("Invalid function argument", detail, start, end)
 
 
 def _no_function(node: s.Call, scope: Scope) -> Unknown:
@@ -146,6 +149,6 @@ def _no_function(node: s.Call, scope: Scope) -> Unknown:
         namespace = node.name.rpartition("::")[0]
         detail = f'There are no functions in namespace "{namespace}::".'
     else:
-        close = get_close_matches(node.name, sorted(scope.functions), 1)
-        detail = f'There is no function named "{node.name}".' + (f' Did you mean "{close[0]}"?' if close else "")
+        close = suggestion(node.name, sorted(scope.functions or ()))
+        detail = f'There is no function named "{node.name}".' + (f' Did you mean "{close}"?' if close else "")
     return scope.report("Call to unknown function", detail, node.start, node.name_end)

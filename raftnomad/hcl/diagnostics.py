@@ -5,10 +5,11 @@ A tree keeps offsets only; lines and columns are counted when there is something
 
 from __future__ import annotations
 
-import unicodedata
 from typing import NamedTuple
 
 import msgspec
+
+from raftnomad.hcl.characters import count_characters
 
 
 class Position(NamedTuple):
@@ -66,32 +67,3 @@ class HclError(Exception):
     def __init__(self, diagnostics: tuple[Diagnostic, ...]) -> None:
         super().__init__("\n".join(map(str, diagnostics)))
         self.diagnostics = diagnostics
-
-
-_JOINER = "\u200d"
-
-
-def count_characters(text: str) -> int:
-    """The number of grapheme clusters: letters with their accents and joined emoji count once."""
-    if text.isascii():
-        return len(text) - text.count("\r\n")
-    count = 0
-    joined = False
-    flags = 0
-    for character in text:
-        if character == _JOINER:
-            joined = True
-        elif joined:
-            joined = False
-        elif "\U0001f1e6" <= character <= "\U0001f1ff":
-            count += flags % 2 == 0
-            flags += 1
-            continue
-        elif not _extends(character):
-            count += 1
-        flags = 0
-    return count
-
-
-def _extends(character: str) -> bool:
-    return unicodedata.category(character) in ("Mn", "Me", "Mc") or "\U0001f3fb" <= character <= "\U0001f3ff"

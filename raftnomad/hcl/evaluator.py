@@ -29,7 +29,6 @@ from raftnomad.hcl.values import (
     entries,
     name_of,
     to_bool,
-    to_number,
     to_string,
     type_name,
     type_of,
@@ -40,12 +39,13 @@ from raftnomad.hcl.values import (
 class Scope(msgspec.Struct, kw_only=True):
     """What an expression may know, and what was found to be wrong with it.
 
-    Without variables (None) every name is a mistake. `keeps_unknown` decides what a name that is not there means.
+    Without variables (None) every name is a mistake, without functions every call. `keeps_unknown` decides what a
+    name that is not there means.
     """
 
     source: Source
     variables: Mapping[str, Value] | None
-    functions: Mapping[str, Function]
+    functions: Mapping[str, Function] | None
     diagnostics: list[Diagnostic]
     keeps_unknown: bool = True
     splat_item: Value = None
@@ -375,6 +375,19 @@ def _loop_key(node: s.For, scope: Scope) -> str | None:
         return None
 
 
+def _embedded(node: s.Embedded, scope: Scope) -> Value:
+    inner = msgspec.structs.replace(scope, source=node.text_source, diagnostics=[])
+    value = evaluate(node.expression, inner)
+    for diagnostic in inner.diagnostics:
+        scope.report(diagnostic.summary, diagnostic.detail, node.start, node.end)
+    return value
+
+
+def _broken(node: s.Broken, scope: Scope) -> Value:
+    scope.diagnostics.extend(node.diagnostics)
+    return UNKNOWN
+
+
 _RULES: dict[type, Callable[[Any, Scope], Value]] = {
     s.Literal: _literal,
     s.Text: _text,
@@ -396,6 +409,6 @@ _RULES: dict[type, Callable[[Any, Scope], Value]] = {
     s.Tuple: _tuple,
     s.Object: _object,
     s.For: _for,
+    s.Embedded: _embedded,
+    s.Broken: _broken,
 }
-
-__all__ = ["Scope", "evaluate", "to_number"]

@@ -49,11 +49,12 @@ def parse_expression(source: Source) -> s.Expression:
     return expression
 
 
-def parse_template(source: Source) -> s.Expression:
-    """The tree of a text that is one template, as the texts of JSON files are; raises HclError."""
+def parse_template(source: Source, start: int = 0) -> s.Expression:
+    """The tree of a text that is one template from `start` on, as texts of JSON files are; raises HclError."""
     parser = Parser(source)
+    parser.position = start
     pieces = parser.pieces(quoted=False)
-    return parser.template(0, parser.end, pieces, (0, parser.end))
+    return parser.template(start, parser.end, pieces, (start, parser.end))
 
 
 def _before(source: Source, error: HclError) -> list[Diagnostic]:

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 import msgspec
 
+from raftnomad.hcl.diagnostics import Diagnostic, Source
 from raftnomad.hcl.numbers import Number
 
 
@@ -156,6 +157,19 @@ class For(Node, gc=False):
     grouped: bool
 
 
+class Embedded(Node, gc=False):
+    """An expression from a text of its own, such as a JSON string with escapes; mistakes point to all of it."""
+
+    text_source: Source
+    expression: Expression
+
+
+class Broken(Node, gc=False):
+    """A text that is no template; what is wrong with it is told when its value is asked for."""
+
+    diagnostics: tuple[Diagnostic, ...]
+
+
 Expression: TypeAlias = (
     Literal
     | Text
@@ -177,6 +191,8 @@ Expression: TypeAlias = (
     | ObjectKey
     | Object
     | For
+    | Embedded
+    | Broken
 )
 
 
@@ -210,8 +226,8 @@ class Body(Node, gc=False):
 def start_range(expression: Expression) -> tuple[int, int]:
     """Where an expression begins, as the range that messages about its value point to."""
     match expression:
-        case Text(inside=inside, inside_end=inside_end) if inside_end > inside:
-            return inside, inside_end
+        case Text(inside=inside, inside_end=inside_end, end=end):
+            return (inside, inside_end) if inside_end > inside else (end, end)
         case Template(parts=parts) if parts:
             return start_range(parts[0])
         case Binary(left=left):

@@ -103,8 +103,7 @@ def type_name(of: Type) -> str:
     """As messages call it: `number`, `list of string`, `object`."""
     match kind(of):
         case ("list" | "set" | "map") as collection:
-            inner = element_of(of)
-            return f"{collection} of {'any single type' if inner == 'dynamic' else type_name(inner)}"
+            return f"{collection} of {type_name(element_of(of))}"
         case name:
             return name
 
@@ -237,10 +236,16 @@ def to_bool(value: Value) -> bool:
     raise ConversionError(f"bool required, but have {name_of(value)}")
 
 
+def mismatch(value: Value, wanted: Type) -> ConversionError:
+    """A value of quite another kind. What a tuple or an object is, goes without saying where a collection is wanted."""
+    required = f"{type_name(wanted)} required"
+    return ConversionError(required if isinstance(value, tuple | dict) else f"{required}, but have {name_of(value)}")
+
+
 def _to_sequence(value: Value, wanted: Type) -> Value:
     element = element_of(wanted)
     if not isinstance(value, tuple | HclList | HclSet):
-        raise ConversionError(f"{type_name(wanted)} required, but have {name_of(value)}")
+        raise mismatch(value, wanted)
     inner = unify([type_of(item) for item in elements(value)]) if element == "dynamic" else element
     if inner is None:
         raise ConversionError("all list elements must have the same type")
@@ -253,7 +258,7 @@ def _to_sequence(value: Value, wanted: Type) -> Value:
 def _to_map(value: Value, wanted: Type) -> Value:
     element = element_of(wanted)
     if not isinstance(value, dict | HclMap):
-        raise ConversionError(f"{type_name(wanted)} required, but have {name_of(value)}")
+        raise mismatch(value, wanted)
     inner = unify([type_of(item) for item in entries(value).values()]) if element == "dynamic" else element
     if inner is None:
         raise ConversionError("all map elements must have the same type")
@@ -263,7 +268,7 @@ def _to_map(value: Value, wanted: Type) -> Value:
 def _to_tuple(value: Value, wanted: Type) -> Value:
     types = items_of(wanted)
     if not isinstance(value, tuple | HclList | HclSet):
-        raise ConversionError(f"tuple required, but have {name_of(value)}")
+        raise mismatch(value, wanted)
     if len(elements(value)) != len(types):
         raise ConversionError("tuple required")
     return tuple(_inside(f"element {i}", item, types[i]) for i, item in enumerate(elements(value)))
@@ -272,7 +277,7 @@ def _to_tuple(value: Value, wanted: Type) -> Value:
 def _to_object(value: Value, wanted: Type) -> Value:
     types = attributes_of(wanted)
     if not isinstance(value, dict | HclMap):
-        raise ConversionError(f"object required, but have {name_of(value)}")
+        raise mismatch(value, wanted)
     missing = sorted(name for name in types if name not in entries(value))
     if missing:
         quoted = [f'"{name}"' for name in missing]

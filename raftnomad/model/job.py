@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from raftnomad.model.policies import (
     DisconnectStrategy,
     MigrateStrategy,
@@ -210,7 +212,7 @@ class TaskGroup(Row, frozen=True, kw_only=True):
 
 class JobUILink(Row, frozen=True, kw_only=True):
     label: str = ""
-    url: str = ""
+    url: str = msgspec.field(default="", name="Url")
 
 
 class JobUIConfig(Row, frozen=True, kw_only=True):

@@ -14,7 +14,6 @@ from raftnomad.model.job import (
     Action,
     CSIMountOptions,
     DispatchPayloadConfig,
-    JobUIConfig,
     JobVersionTag,
     Secret,
     TaskCSIPluginConfig,
@@ -27,6 +26,16 @@ from raftnomad.model.submitted_connect import ConsulConnect
 
 Strings = tuple[str, ...] | None
 StringMap = dict[str, str] | None
+
+
+class JobUILink(Row, frozen=True, kw_only=True):
+    label: str = ""
+    url: str = ""
+
+
+class JobUIConfig(Row, frozen=True, kw_only=True):
+    description: str = ""
+    links: tuple[JobUILink, ...] | None = None
 
 
 class Affinity(Row, frozen=True, kw_only=True):

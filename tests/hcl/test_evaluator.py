@@ -97,9 +97,9 @@ def test_a_name_that_is_not_known_stays_as_text(text: str, kept: str) -> None:
         ),
         (
             "upper([])",
-            ['1,7-9: Invalid function argument; Invalid value for "str" parameter: string required, but have tuple.'],
+            ['1,7-8: Invalid function argument; Invalid value for "str" parameter: string required, but have tuple.'],
         ),
-        ('upper("no")', ['1,1-12: Error in function call; Call to function "upper" failed: it said no.']),
+        ('upper("no")', ['1,1-7: Error in function call; Call to function "upper" failed: it said no.']),
         (
             '"x ${[1]}"',
             [
