@@ -9,8 +9,11 @@ import os
 import shutil
 from pathlib import Path
 
+from raftnomad.client import secret_mount
 from raftnomad.client.environment import Directories
 from raftnomad.errors import RaftnomadError
+
+SECRET_PARTS = ("secrets", "private")
 
 _NOBODY = 65534
 _EVERYBODY, _STICKY = 0o777, 0o1777
@@ -21,8 +24,11 @@ class DirectoryError(RaftnomadError):
 
 
 class AllocDirectory:
-    def __init__(self, root: Path) -> None:
+    """mount_secrets: keep `secrets` and `private` in memory; needs root."""
+
+    def __init__(self, root: Path, *, mount_secrets: bool = False) -> None:
         self.root = root
+        self._mount_secrets = mount_secrets
         self.shared = root / "alloc"
         self.logs = root / "alloc" / "logs"
 
@@ -37,8 +43,12 @@ class AllocDirectory:
     def build_task(self, name: str) -> None:
         task = self.task(name)
         _make(task, _EVERYBODY)
-        for part in ("local", "private", "secrets"):
+        _make(task / "local", _EVERYBODY)
+        for part in SECRET_PARTS:
             _make(task / part, _EVERYBODY)
+            if self._mount_secrets:
+                secret_mount.mount(task / part)
+                _make(task / part, _EVERYBODY)
         _make(task / "tmp", _STICKY)
 
     def seen_by(self, name: str, isolation: str) -> Directories:
@@ -69,6 +79,10 @@ class AllocDirectory:
 
     def destroy(self) -> None:
         """Remove everything; symbolic links are removed, never followed."""
+        if self._mount_secrets and self.root.is_dir():
+            for task in self.root.iterdir():
+                for part in SECRET_PARTS:
+                    secret_mount.unmount(task / part)
         shutil.rmtree(self.root, ignore_errors=True)
 
 

@@ -72,7 +72,9 @@ class AllocRunner:
         assert alloc.job is not None, "the servers send allocations with their jobs"
         self.alloc = alloc
         self.clock = around.clock
-        self.directory = AllocDirectory(around.settings.alloc_path / alloc.id)
+        self.directory = AllocDirectory(
+            around.settings.alloc_path / alloc.id, mount_secrets=around.settings.mount_secrets
+        )
         self.collected = record.collected if record else False
         self._around = around
         self._previous = previous

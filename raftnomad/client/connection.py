@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import msgspec
@@ -22,6 +24,8 @@ logger = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 15.0
 """For anything but a long poll; a write waits for the log."""
+HEARTBEAT_TIMEOUT_S = 5.0
+"""Short, so that a server that hangs does not cost the node its life: the next one is asked in time."""
 CONNECT_TIMEOUT_S = 3.0
 
 R = TypeVar("R", bound=Row)
@@ -69,6 +73,7 @@ class HttpConnection:
         self._random_bytes = random_bytes
         self._headers: dict[str, str] = {"Content-Type": protocol.CONTENT_TYPE}
         self._session: aiohttp.ClientSession | None = None
+        self._polls: dict[str, asyncio.Timeout] = {}
 
     def identify(self, node_id: str, secret_id: str) -> None:
         self._headers |= {protocol.NODE_HEADER: node_id, protocol.SECRET_HEADER: secret_id}
@@ -80,7 +85,8 @@ class HttpConnection:
         return self._learn(await self._ask("PUT", "register", request, protocol.HeartbeatResponse))
 
     async def heartbeat(self, request: protocol.HeartbeatRequest) -> protocol.HeartbeatResponse:
-        return self._learn(await self._ask("PUT", "heartbeat", request, protocol.HeartbeatResponse))
+        answer = await self._ask("PUT", "heartbeat", request, protocol.HeartbeatResponse, HEARTBEAT_TIMEOUT_S)
+        return self._learn(answer)
 
     async def allocations(self, index: int, wait_s: float) -> protocol.AllocationsResponse:
         path = f"allocations?index={index}&wait={int(wait_s * 1000)}ms"
@@ -115,24 +121,45 @@ class HttpConnection:
             except (NoServers, msgspec.MsgspecError) as error:
                 logger.debug("%s %s at %s: %s", method, path, address, error)
                 problems.append(f"{address}: {error}")
-                self.servers.failed(address)
+                self._failed(address)
         raise NoServers("; ".join(problems) or "no servers are known: set `client.servers` or `server_join`")
+
+    def _failed(self, address: str) -> None:
+        """Ask others first, and do not go on waiting for it: cut off from the leader, it has no news to tell."""
+        self.servers.failed(address)
+        poll = self._polls.pop(address, None)
+        if poll is not None:
+            poll.reschedule(asyncio.get_running_loop().time())
 
     async def _exchange(self, method: str, address: str, path: str, body: bytes, timeout_s: float) -> bytes:
         import aiohttp
 
         limits = aiohttp.ClientTimeout(total=timeout_s, sock_connect=CONNECT_TIMEOUT_S)
         try:
-            session = self._open_session()
-            async with session.request(
-                method, self._url(address, path), data=body, headers=self._headers, timeout=limits
-            ) as response:
+            async with (
+                self._waiting_for(method, address),
+                self._open_session().request(
+                    method, self._url(address, path), data=body, headers=self._headers, timeout=limits
+                ) as response,
+            ):
                 content = await response.read()
-                if response.status == 200:
-                    return content
-                raise _refusal(response.status, content.decode("utf-8", "replace"))
-        except (aiohttp.ClientError, OSError, TimeoutError) as error:
+        except (TimeoutError, aiohttp.ClientError, OSError) as error:
             raise NoServers(str(error) or type(error).__name__) from error
+        if response.status == 200:
+            return content
+        raise _refusal(response.status, content.decode("utf-8", "replace"))
+
+    @asynccontextmanager
+    async def _waiting_for(self, method: str, address: str) -> AsyncIterator[None]:
+        """Lets a long poll (the only GET) be given up from elsewhere, by `_failed`."""
+        async with asyncio.timeout(None) as scope:
+            if method == "GET":
+                self._polls[address] = scope
+            try:
+                yield
+            finally:
+                if self._polls.get(address) is scope:
+                    del self._polls[address]
 
     def _open_session(self) -> aiohttp.ClientSession:
         import aiohttp

@@ -44,6 +44,8 @@ class ClientSettings:
     host_volumes: Mapping[str, ClientHostVolumeConfig] = field(default_factory=dict)
 
     max_kill_timeout_s: float = 30.0
+    mount_secrets: bool = False
+    """Keep tasks' secrets in memory, never on disk. Needs root."""
 
     fingerprint_interval_s: float = 30.0
     report_interval_s: float = 0.2

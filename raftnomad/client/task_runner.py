@@ -238,11 +238,12 @@ class TaskRunner:
         return None
 
     def _prepare(self, setting: Setting) -> None:
-        """Once for all attempts: a restart finds the files of the attempt before."""
+        """Once for all attempts, but for what a reboot takes away: a restart finds the files of the attempt before."""
+        if not self._prepared:
+            self.note(task_events.building_directory(self._now()))
+        setting.directory.build_task(self.task.name)
         if self._prepared:
             return
-        self.note(task_events.building_directory(self._now()))
-        setting.directory.build_task(self.task.name)
         payload = self.task.dispatch_payload
         if payload is not None and payload.file and setting.job.payload:
             setting.directory.write_payload(self.task.name, payload.file, setting.job.payload)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -54,3 +55,20 @@ def test_a_sticky_disk_moves_to_the_next_allocation(directory: AllocDirectory, t
     after.take_over(directory, ["web", "new"])
     assert (after.shared / "data" / "db").read_text() == "rows"
     assert (after.root / "web" / "local" / "cache").read_text() == "c"
+
+
+@pytest.mark.root
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+def test_secrets_are_kept_in_memory_and_gone_with_the_allocation(tmp_path: Path) -> None:
+    directory = AllocDirectory(tmp_path / "a", mount_secrets=True)
+    directory.build()
+    try:
+        directory.build_task("web")
+        directory.build_task("web")
+        secrets = directory.root / "web" / "secrets"
+        assert os.path.ismount(secrets) and os.path.ismount(directory.root / "web" / "private")
+        assert oct(secrets.stat().st_mode & 0o777) == "0o777"
+        assert [entry.name for entry in secrets.iterdir()] == [".nomad-mount"]
+    finally:
+        directory.destroy()
+    assert not directory.root.exists()

@@ -12,6 +12,7 @@ from raftnomad.client.client import Client
 from raftnomad.client.connection import HttpConnection
 from raftnomad.client.settings import ClientSettings
 from raftnomad.clock import SystemClock
+from raftnomad.drivers.executor import Executors
 from raftnomad.drivers.raw_exec import RawExecDriver
 from tests.client.fake_server import FakeServer
 from tests.client.makers import a_group, a_job, a_task, an_alloc
@@ -69,3 +70,4 @@ async def test_tasks_outlive_a_killed_agent_and_are_found_again(server: FakeServ
     await server.ask_to_stop(lasting.id)
     await server.status(lasting.id, "complete")
     await client.stop(kill_tasks=True)
+    await Executors(tmp_path / "drivers").retire_zygote()

@@ -12,6 +12,7 @@ from raftnomad.client.client import Client
 from raftnomad.client.connection import HttpConnection
 from raftnomad.client.settings import ClientSettings
 from raftnomad.clock import SystemClock
+from raftnomad.drivers.executor import Executors
 from raftnomad.drivers.raw_exec import RawExecDriver
 from raftnomad.model.job import Task
 from raftnomad.model.policies import RestartPolicy
@@ -27,6 +28,7 @@ async def client(server: FakeServer, settings: ClientSettings, tmp_path: Path) -
     await made.start()
     yield made
     await made.stop(kill_tasks=True)
+    await Executors(tmp_path / "drivers").retire_zygote()
 
 
 def shell(name: str, script: str, **fields: object) -> Task:

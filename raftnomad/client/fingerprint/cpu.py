@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import psutil
@@ -75,8 +76,9 @@ def ranges(numbers: tuple[int, ...]) -> str:
     return ",".join(str(part[0]) if len(part) == 1 else f"{part[0]}-{part[-1]}" for part in parts)
 
 
+@cache
 def _mhz() -> int:
-    """The highest that the kernel names: what a core does at this moment says little."""
+    """The highest that the kernel names, else what it says at the first look: a node's capacity must not waver."""
     frequency = psutil.cpu_freq()
     if frequency is None:
         return _MHZ_WHEN_UNKNOWN
