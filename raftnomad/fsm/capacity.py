@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ class NodeTable(NodeColumns):
         self._held_version: NDArray[np.int64] = np.zeros(slots, np.int64)
         self._absent: dict[str, NodeUse] = {}
         """Use of nodes that are not there (yet): rows may be restored in any order, and a node may return."""
+        self._last_read: tuple[AllocatedResources | None, Needs] | None = None
 
     def upsert_node(self, node: Node) -> None:
         slot = self.slot_of.get(node.id)
@@ -84,13 +86,16 @@ class NodeTable(NodeColumns):
         slot = self.slot_of.get(node_id)
         if slot is None:
             return DIMENSIONS[CPU]
-        over = np.flatnonzero(self.used[slot] + demand_of(resources) > self.total[slot])
-        if len(over):
-            return DIMENSIONS[over[0]]
+        needs = self._needs(resources)
+        over = self.used[slot] + needs.demand > self.total[slot]
+        if over.any():
+            return DIMENSIONS[int(over.argmax())]
+        if self.alloc_count[slot] >= self.max_allocs[slot]:
+            return "max allocation exceeded"
+        if not needs.has_names:
+            return ""
         facts = self.facts[slot]
         assert facts is not None
-        if facts.max_allocs and self.alloc_count[slot] >= facts.max_allocs:
-            return "max allocation exceeded"
         return collision(self.held[slot], facts.reserved_ports, resources)
 
     def columns(self) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
@@ -125,19 +130,30 @@ class NodeTable(NodeColumns):
 
     def _count(self, alloc: Allocation, sign: int) -> None:
         resources = alloc.allocated_resources
+        needs = self._needs(resources)
         slot = self.slot_of.get(alloc.node_id)
         if slot is None:
             use = self._absent.setdefault(alloc.node_id, NodeUse())
-            use.used += sign * demand_of(resources)
+            use.used += sign * needs.demand
             use.count += sign
             use.held = hold(use.held, resources, sign)
             if use.count == 0:
                 del self._absent[alloc.node_id]
             return
-        self.used[slot] += sign * demand_of(resources)
+        if sign > 0:
+            self.used[slot] += needs.demand
+        else:
+            self.used[slot] -= needs.demand
         self.alloc_count[slot] += sign
-        if holds_names(resources):
+        if needs.has_names:
             self._set_held(slot, hold(self.held[slot], resources, sign))
+
+    def _needs(self, resources: AllocatedResources | None) -> Needs:
+        """The allocations of a plan share one object, one after the other: it is read once."""
+        last = self._last_read
+        if last is None or last[0] is not resources:
+            last = self._last_read = (resources, Needs(demand_of(resources), holds_names(resources)))
+        return last[1]
 
     def _set_held(self, slot: int, held: Held | None) -> None:
         self.held[slot] = held
@@ -150,6 +166,11 @@ class NodeTable(NodeColumns):
         for name in ("_facts_version", "_held_version"):
             setattr(self, name, np.concatenate((getattr(self, name), np.zeros(before, np.int64))))
         self._free.extend(range(before, 2 * before))
+
+
+class Needs(NamedTuple):
+    demand: NDArray[np.float64]
+    has_names: bool
 
 
 class NodeUse:

@@ -84,6 +84,8 @@ class NodeColumns:
         self.used: FloatColumns = np.zeros((slots, 4))
         self.ready: BoolColumn = np.zeros(slots, np.bool_)
         self.alloc_count: NDArray[np.int32] = np.zeros(slots, np.int32)
+        self.max_allocs: FloatColumns = np.full(slots, np.inf)
+        """A node's own limit, infinite without one."""
         self.facts: list[NodeFacts | None] = [None] * slots
         self.held: list[Held | None] = [None] * slots
         self.slot_of: dict[str, int] = {}
@@ -110,6 +112,7 @@ class NodeColumns:
         if before is not None and (facts is None or facts.id != before.id):
             del self.slot_of[before.id]
         self.facts[slot] = facts
+        self.max_allocs[slot] = facts.max_allocs if facts is not None and facts.max_allocs else np.inf
         if facts is not None:
             self.slot_of[facts.id] = slot
         for column in self._columns.values():
@@ -123,6 +126,7 @@ class NodeColumns:
         self.used = np.vstack((self.used, np.zeros((more, 4))))
         self.ready = np.concatenate((self.ready, np.zeros(more, np.bool_)))
         self.alloc_count = np.concatenate((self.alloc_count, np.zeros(more, np.int32)))
+        self.max_allocs = np.concatenate((self.max_allocs, np.full(more, np.inf)))
         self.facts.extend([None] * more)
         self.held.extend([None] * more)
         for column in self._columns.values():

@@ -62,8 +62,7 @@ def _doubtful(
     placed = np.zeros(table.slots + 1, np.bool_)
     for of_row in slots:
         placed[of_row] = True
-    limits = np.fromiter((facts.max_allocs if facts else 0 for facts in table.facts), np.int64, table.slots)
-    over = (want > table.total).any(axis=1) | ((limits > 0) & (count > limits))
+    over = (want > table.total).any(axis=1) | (count > table.max_allocs)
     return np.append(over, True) & placed
 
 
@@ -86,13 +85,11 @@ def _row_by_row(
             if slot < 0:
                 out.append(row)
                 continue
-            if doubtful[slot]:
-                facts = table.facts[slot]
-                assert facts is not None
-                full = bool(facts.max_allocs) and count[slot] >= facts.max_allocs
-                if full or (used[slot] + demand > table.total[slot]).any():
-                    out.append(row)
-                    continue
+            if doubtful[slot] and (
+                count[slot] >= table.max_allocs[slot] or (used[slot] + demand > table.total[slot]).any()
+            ):
+                out.append(row)
+                continue
             if named and not names.take(slot, block, row, index[row]):
                 out.append(row)
                 continue

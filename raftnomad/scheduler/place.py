@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +52,14 @@ class GroupOutcome:
     failure: AllocMetric | None = None
 
 
+class _Peer(NamedTuple):
+    """An allocation of the job that goes on; one that was just placed has no id yet."""
+
+    alloc_id: str
+    task_group: str
+    slot: int
+
+
 class Placer:
     """`live` are the job's allocations that go on: they count for anti-affinity, spreads and distinct constraints."""
 
@@ -58,8 +67,11 @@ class Placer:
         self._input = input
         self._nodes = nodes
         self._room = room
-        self._live = list(live)
-        self._live_ids = {alloc.id for alloc in self._live}
+        slot_of = nodes.slot_of
+        self._peers = [
+            _Peer(alloc.id, alloc.task_group, slot_of[alloc.node_id]) for alloc in live if alloc.node_id in slot_of
+        ]
+        self._peer_ids = {peer.alloc_id for peer in self._peers}
 
     def place(self, job: Job, group: TaskGroup, placements: list[Placement]) -> GroupOutcome:
         """Placements that are alike are placed together; those with wishes of their own come first."""
@@ -71,8 +83,10 @@ class Placer:
         metric = base_metric(self._nodes, job, start, found)
         scores = rank.components()
         outcome = GroupOutcome(ask, found, with_scores(with_exhausted(metric, rank, scores), rank, scores))
-        special = [placement for placement in placements if self._is_special(placement)]
-        alike = [placement for placement in placements if not self._is_special(placement)]
+        special: list[Placement] = []
+        alike: list[Placement] = []
+        for placement in placements:
+            (special if self._is_special(placement) else alike).append(placement)
         for placement in special:
             self._place_special(rank, placement, outcome)
         placed = rank.place_many(len(alike))
@@ -90,8 +104,9 @@ class Placer:
     def _remember(self, placed: list[Placed]) -> None:
         """For the groups that come after."""
         replaced = {one.placement.previous.id for one in placed if one.placement.previous and _frees(one.placement)}
-        self._live = [alloc for alloc in self._live if alloc.id not in replaced]
-        self._live.extend(_as_live(one, self._nodes) for one in placed)
+        if replaced:
+            self._peers = [peer for peer in self._peers if peer.alloc_id not in replaced]
+        self._peers.extend(_Peer("", one.placement.group.name, one.slot) for one in placed)
 
     def _place_again(self, rank: GroupRank, placements: list[Placement], outcome: GroupOutcome) -> None:
         """Not everything fits, and what is not replaced has to stay: so its room can't be lent in advance. Take all
@@ -125,19 +140,19 @@ class Placer:
                 continue
             self._room.free(alloc)
             slot = self._nodes.slot_of.get(alloc.node_id)
-            if slot is not None and alloc.id in self._live_ids:
+            if slot is not None and alloc.id in self._peer_ids:
                 rank.count_peer(slot, -1)
                 rank.reopen(slot)
 
     def _return(self, alloc: AllocView, rank: GroupRank) -> None:
         self._room.occupy(alloc)
         slot = self._nodes.slot_of.get(alloc.node_id)
-        if slot is not None and alloc.id in self._live_ids:
+        if slot is not None and alloc.id in self._peer_ids:
             rank.count_peer(slot, 1)
 
     def _is_special(self, placement: Placement) -> bool:
         """It has nodes that it rather avoids or must have, unlike the others."""
-        if any(volume.per_alloc for volume in (placement.group.volumes or {}).values()):
+        if placement.group.volumes and any(volume.per_alloc for volume in placement.group.volumes.values()):
             return True
         if placement.previous is None:
             return False
@@ -187,7 +202,8 @@ class Placer:
         return (own or self._input.configuration.scheduler_algorithm) == "spread"
 
     def _rank(self, job: Job, group: TaskGroup, ask: Ask, found: Feasibility) -> GroupRank:
-        peers = [alloc for alloc in self._live if alloc.task_group == group.name]
+        everywhere = [peer.slot for peer in self._peers]
+        peers = [peer.slot for peer in self._peers if peer.task_group == group.name]
         spreads = [*(job.spreads or ()), *(group.spreads or ())]
         rank = GroupRank(
             room=self._room,
@@ -199,30 +215,26 @@ class Placer:
             affinity=self._affinity(job, group),
             spreads=spreads_of([(one, property_column(self._nodes, one.attribute)) for one in spreads], group.count),
         )
-        for slot in self._slots(peers):
+        for slot in peers:
             rank.count_peer(slot)
         hosts = [*_operand(job.constraints, DISTINCT_HOSTS), *_operand(group_constraints(group), DISTINCT_HOSTS)]
         if any(constraint.r_target.lower() not in ("false", "0") for constraint in hosts):
             whole_job = any(True for _ in _operand(job.constraints, DISTINCT_HOSTS))
             rank.distinct_hosts = True
-            rank.take_hosts(np.array(self._slots(self._live if whole_job else peers), np.int64))
+            rank.take_hosts(np.array(everywhere if whole_job else peers, np.int64))
         rank.distinct = [
-            *self._distinct(_operand(job.constraints, DISTINCT_PROPERTY), self._live),
+            *self._distinct(_operand(job.constraints, DISTINCT_PROPERTY), everywhere),
             *self._distinct(_operand(group_constraints(group), DISTINCT_PROPERTY), peers),
         ]
         return rank
 
-    def _distinct(self, constraints: Iterable[Constraint], peers: list[AllocView]) -> Iterable[DistinctProperty]:
+    def _distinct(self, constraints: Iterable[Constraint], slots: list[int]) -> Iterable[DistinctProperty]:
         for constraint in constraints:
             limit = int(constraint.r_target) if constraint.r_target.isdecimal() else 1
             distinct = DistinctProperty(property_column(self._nodes, constraint.l_target), constraint.l_target, limit)
-            for slot in self._slots(peers):
+            for slot in slots:
                 distinct.add(slot)
             yield distinct
-
-    def _slots(self, allocs: Iterable[AllocView]) -> list[int]:
-        slot_of = self._nodes.slot_of
-        return [slot_of[alloc.node_id] for alloc in allocs if alloc.node_id in slot_of]
 
     def _affinity(self, job: Job, group: TaskGroup) -> Scores | None:
         """-1 to 1: the weights of the affinities that a node meets, of all weights."""
@@ -245,37 +257,3 @@ def _frees(placement: Placement) -> bool:
 
 def _operand(constraints: Iterable[Constraint] | None, operand: str) -> Iterable[Constraint]:
     return (constraint for constraint in constraints or () if constraint.operand == operand)
-
-
-def _as_live(one: Placed, nodes: NodeColumns) -> AllocView:
-    """What was placed counts for the groups that come after, by its group and node alone."""
-    facts = nodes.facts[one.slot]
-    assert facts is not None
-    return AllocView(
-        id="",
-        name="",
-        node_id=facts.id,
-        task_group=one.placement.group.name,
-        job_version=one.placement.job.version,
-        job_create_index=one.placement.job.create_index,
-        desired_status="run",
-        client_status="pending",
-        migrate=False,
-        reschedule=False,
-        force_reschedule=False,
-        no_replacement=False,
-        deployment_id="",
-        healthy=None,
-        is_canary=False,
-        followup_eval_id="",
-        next_allocation="",
-        previous_allocation="",
-        tracker=None,
-        create_index=0,
-        create_time_ns=0,
-        ended_ns=0,
-        ran_well=False,
-        unknown_since_ns=0,
-        demand=(0, 0, 0, 0),
-        held=(),
-    )

@@ -54,12 +54,10 @@ class Room:
 
     def limits(self) -> FloatColumns:
         """How many more allocations each node takes by its own limit; infinite without one."""
-        limit = np.fromiter((facts.max_allocs if facts else 0 for facts in self.nodes.facts), np.float64)
-        return np.where(limit > 0, limit - self.alloc_count, np.inf)
+        return self.nodes.max_allocs - self.alloc_count
 
     def limit_of(self, slot: int) -> float:
-        facts = self.nodes.facts[slot]
-        return facts.max_allocs - self.alloc_count[slot] if facts and facts.max_allocs else np.inf
+        return float(self.nodes.max_allocs[slot] - self.alloc_count[slot])
 
     def give(self, slot: int, ask: Ask) -> Given | str:
         """Ports, cores and devices on a node, taken at once; or the dimension that is exhausted."""
