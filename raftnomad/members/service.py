@@ -13,26 +13,23 @@ from raftnomad.certificates import roles
 from raftnomad.clock import Clock, SystemClock
 from raftnomad.errors import PeerError
 from raftnomad.identifiers import RandomBytes, system_random_bytes
-from raftnomad.members import joining
-from raftnomad.members.channel import SERF_ALPN, SERF_LIMITS, Channel
+from raftnomad.members import joining, remembered
+from raftnomad.members.channel import SERF_ALPN, Channel
 from raftnomad.members.joining import Joined, Retry
 from raftnomad.members.own import OwnWord
+from raftnomad.members.port import SerfPort
 from raftnomad.members.record import Identity, Record, Stage, member_of, members_message, parse_members
 from raftnomad.members.table import FAILED_AFTER_S, Entry, Event, Status, Table, contradiction
 from raftnomad.members.view import server_member
 from raftnomad.model.server import ServerMember
-from raftnomad.raft.connection import Connection
-from raftnomad.raft.hello import Hello, Purpose, refusal
-from raftnomad.raft.listener import Arrival, Listener, PortLimits
+from raftnomad.raft.hello import Hello, Purpose
+from raftnomad.raft.listener import PortLimits
 from raftnomad.raft.log import Member
 from raftnomad.raft.network import Message
 from raftnomad.raft.reach import is_loopback, join_address, require_certificates, split_address
-from raftnomad.raft.rpc_port import refuse_unless_role
 from raftnomad.tasks import Tasks
 
 logger = logging.getLogger(__name__)
-
-CONNECTIONS_MAX = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,6 +92,7 @@ class Members:
         random_bytes: RandomBytes = system_random_bytes,
     ) -> None:
         self._identity = identity
+        self._directory = directory
         self._known_cluster_id = cluster_id
         self._retry = retry or Retry()
         self._on_event = on_event
@@ -102,21 +100,27 @@ class Members:
         self._client_tls = client_tls
         self._pace = pace or Pace()
         self._clock = clock or SystemClock()
-        for context in (server_tls, client_tls):
-            if context is not None:
-                context.set_alpn_protocols([SERF_ALPN])
-        self._listener = Listener("serf", host, port, self._protocol_of, tls=server_tls, limits=port_limits)
+        if client_tls is not None:
+            client_tls.set_alpn_protocols([SERF_ALPN])
         self._tasks = Tasks("members", on_crash)
         self._table = Table(identity.id, identity.name)
         self._own = OwnWord(identity, directory, random_bytes, self._spoken)
         self._channels: dict[str, Channel] = {}
         self._asking: set[str] = set()
-        self._accepted: set[Connection] = set()
+        self._port = SerfPort(
+            host,
+            port,
+            own_hello=self._hello,
+            name_refusal=self._table.name_refusal,
+            answer=self._answer,
+            tls=server_tls,
+            limits=port_limits,
+        )
         self._hurry = asyncio.Event()
         self._reconsider = asyncio.Event()
         self._outbid_version = 0
         self._published = False
-        self._complaint = ""
+        self._remembered: tuple[str, ...] = ()
 
     # Life.
 
@@ -124,26 +128,28 @@ class Members:
         """Raises ConfigurationError (address, certificates) and DataDirectoryError (damaged standing)."""
         if self._client_tls is None:
             await joining.refuse_to_reach_beyond_loopback(self._retry.addresses)
-        await self._listener.start()
+        await self._port.start()
         if not self._identity.serf_address:
-            self._identity = replace(self._identity, serf_address=self._listener.address)
+            self._identity = replace(self._identity, serf_address=self._port.address)
         await self._own.begin(self._identity, self._known_cluster_id)
+        self._remembered = await asyncio.to_thread(remembered.load, self._directory)
         self._tasks.start(self._keep_asking(), "ask the others")
         self._tasks.start(self._keep_deciding(), "agree")
         if self._retry.addresses:
             self._tasks.start(self._keep_joining(), "join")
+        elif self._remembered:
+            self._tasks.start(self._join_quietly(self._remembered), "join again")
 
     async def stop(self) -> None:
         """Stop without a word: to the others this server fails."""
         await self._tasks.cancel()
         for channel in self._channels.values():
             channel.close()
-        for connection in list(self._accepted):
-            connection.close("this server stops")
-        await self._listener.stop()
+        await self._port.stop()
 
     async def leave(self) -> None:
-        """Tell the others that this server goes on purpose. `stop` is still to be called."""
+        """Tell the others that this server goes on purpose, and forget them. `stop` is still to be called."""
+        await self._remember(())
         await self._own.tell_leaving()
         alive = [entry for entry in self._table.entries.values() if entry.status == Status.ALIVE]
         await asyncio.gather(*(self._ask(entry) for entry in alive))
@@ -164,7 +170,7 @@ class Members:
     @property
     def address(self) -> str:
         """The serf address that was listened on."""
-        return self._listener.address
+        return self._port.address
 
     @property
     def own_record(self) -> Record:
@@ -259,7 +265,25 @@ class Members:
                 version, self._outbid_version = self._outbid_version, 0
                 await self._own.outbid(version)
             await self._own.settle(self._table.seen)
+            present = (entry.record for entry in self.entries() if entry.status != Status.LEFT)
+            if not self._own.record.left:
+                await self._remember(tuple(sorted(record.identity.serf_address for record in present)))
             await self._reconsider.wait()
+
+    async def _remember(self, addresses: tuple[str, ...]) -> None:
+        if addresses == self._remembered or (not addresses and not self._table.entries):
+            return
+        self._remembered = addresses
+        try:
+            await asyncio.to_thread(remembered.save, self._directory, addresses)
+        except OSError as error:
+            logger.warning("members: %s: %s", remembered.FILE_NAME, error)
+
+    async def _join_quietly(self, addresses: tuple[str, ...]) -> None:
+        """Whoever does not answer now will come itself, or is gone."""
+        joined = await self.join(addresses)
+        if joined.error:
+            logger.debug("members: %s", " ".join(joined.error.split()))
 
     def _spoken(self) -> None:
         self._hurry.set()
@@ -334,6 +358,10 @@ class Members:
 
     # Answering.
 
+    def _answer(self, hello: Hello, records: list[Record]) -> Message:
+        self._receive(hello, records)
+        return self._all_that_is_known()
+
     def _hello(self) -> Hello:
         return Hello(
             purpose=Purpose.MEMBERS,
@@ -343,43 +371,3 @@ class Members:
             region=self._identity.region,
             rpc_address=self._identity.rpc_address,
         )
-
-    def _protocol_of(self, arrival: Arrival) -> asyncio.Protocol:
-        refuse_unless_role(arrival, ("server",), self._identity.region)
-        if arrival.encrypted and arrival.alpn != SERF_ALPN:
-            raise PeerError("it does not want the serf port")
-        if len(self._accepted) >= CONNECTIONS_MAX:
-            raise PeerError("too many connections")
-        connection = Connection(
-            own_hello=self._hello,
-            dialled=False,
-            limits=SERF_LIMITS,
-            on_hello=self._called,
-            on_message=self._asked,
-            on_closed=self._accepted_closed,
-            tls=arrival.encrypted,
-        )
-        self._accepted.add(connection)
-        return connection
-
-    def _called(self, connection: Connection, hello: Hello) -> None:
-        if hello.server_id == self._identity.id:
-            # Itself, by an address in retry_join, which sees from this server's hello whom it has reached.
-            return
-        reason = refusal(self._hello(), hello) or self._table.name_refusal(hello.server_id, hello.name)
-        if reason:
-            raise PeerError(reason)
-
-    def _asked(self, connection: Connection, message: Message) -> None:
-        assert connection.peer is not None
-        if connection.peer.server_id == self._identity.id:
-            raise PeerError(f"{connection.peer} has the id of this server: was a data directory copied?")
-        self._receive(connection.peer, parse_members(message))
-        connection.send(self._all_that_is_known())
-
-    def _accepted_closed(self, connection: Connection, reason: str) -> None:
-        self._accepted.discard(connection)
-        if connection.peer is None and reason != self._complaint:
-            # Whoever is refused comes again every second.
-            self._complaint = reason
-            logger.warning("members: connection from %s closed: %s", connection.remote, reason)

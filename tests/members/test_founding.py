@@ -259,7 +259,7 @@ def live_through(chance: random.Random, count: int, expect: int, steps: int) -> 
 
 @pytest.mark.parametrize(("count", "expect"), [(3, 3), (5, 5), (5, 3), (4, 3), (2, 2)])
 def test_no_seed_makes_two_clusters_and_all_servers_find_the_one(count: int, expect: int) -> None:
-    for seed in range(300):
+    for seed in range(150):
         servers = live_through(random.Random(seed), count, expect, steps=chance_of_steps(seed))
         founded = {server.durable.cluster_id for server in servers if server.durable.stage == Stage.FOUNDED}
         assert len(founded) == 1, f"seed {seed}"

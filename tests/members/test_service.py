@@ -27,7 +27,9 @@ class World:
         self.running: list[Members] = []
         self.events: dict[str, list[Event]] = {}
 
-    async def start(self, name: str, *, expect: int = 0, retry: Retry | None = None, **fields: str) -> Members:
+    async def start(
+        self, name: str, *, expect: int = 0, retry: Retry | None = None, port: int = 0, **fields: str
+    ) -> Members:
         events = self.events.setdefault(name, [])
         identity = Identity(
             id=fields.pop("id", f"id-{name}"),
@@ -38,7 +40,7 @@ class World:
             http_address="127.0.0.1:2",
         )
         members = Members(
-            identity, "127.0.0.1", 0, self.directory / name, retry=retry, on_event=events.append, pace=PACE, **fields
+            identity, "127.0.0.1", port, self.directory / name, retry=retry, on_event=events.append, pace=PACE
         )
         await members.start()
         self.running.append(members)
@@ -127,6 +129,20 @@ async def test_a_server_that_dies_is_failed_and_one_that_comes_back_is_alive(wor
         "failed",
         "joined",
     ]
+
+
+async def test_servers_that_were_all_stopped_find_each_other_again(world: World) -> None:
+    a, b = await world.start("a", expect=2), await world.start("b", expect=2)
+    await a.join([b.address])
+    founding = await asyncio.wait_for(a.bootstrap(), 10)
+    await until(lambda: (world.directory / "a" / "serf-peers.json").exists())
+    (_, port) = b.address.split(":")
+    await world.stop(a)
+    await world.stop(b)
+    b = await world.start("b", expect=2, port=int(port))
+    a = await world.start("a", expect=2)
+    await until(lambda: statuses(a) == {"b": Status.ALIVE} and statuses(b) == {"a": Status.ALIVE})
+    assert await a.bootstrap() == await b.bootstrap() == founding
 
 
 async def test_a_server_that_leaves_is_left_at_once(world: World) -> None:
