@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from raftnomad.api import answers, job_intake
 from raftnomad.api.context import Context
 from raftnomad.api.requests import JobPlanRequest, JobsParseRequest, JobValidateRequest
 from raftnomad.errors import BadRequest, RaftnomadError
 from raftnomad.jobspec import parse_job
 from raftnomad.model import wire
-from raftnomad.model.validation import validate, warnings
+from raftnomad.model.validation import multierror, validate
 from raftnomad.web import Answer, Request
 
 
@@ -42,13 +44,12 @@ async def validate_job(context: Context, request: Request) -> Answer:
     asked = wire.decode(JobValidateRequest, request.body)
     job = job_intake.take(asked, request, context.server.region)
     errors = validate(job)
-    found = warnings(job)
     return answers.json(
         {
             "DriverConfigValidated": True,
             "ValidationErrors": errors or None,
-            "Error": job_intake.multierror(errors) if errors else "",
-            "Warnings": job_intake.multiwarning(found),
+            "Error": multierror(errors) if errors else "",
+            "Warnings": job_intake.warnings_text(job),
         }
     )
 
@@ -59,7 +60,8 @@ async def parse_jobs(_context: Context, request: Request) -> Answer:
     if asked.job_hcl == "":
         raise BadRequest("Job spec is empty")
     try:
-        job = parse_job(asked.job_hcl, variables=asked.variables, canonical=asked.canonicalize)
+        # In a thread, since a large file takes its time and nobody else should wait for it.
+        job = await asyncio.to_thread(parse_job, asked.job_hcl, variables=asked.variables, canonical=asked.canonicalize)
     except RaftnomadError as error:
         raise BadRequest(f"Failed to parse job: {error}") from None
     return answers.json(job)

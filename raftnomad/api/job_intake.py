@@ -11,7 +11,7 @@ from raftnomad.model import wire
 from raftnomad.model.defaults import canonicalize
 from raftnomad.model.job import Job
 from raftnomad.model.submitted import Job as SubmittedJob
-from raftnomad.model.validation import validate, warnings
+from raftnomad.model.validation import multierror, multiwarning, validate, warnings
 from raftnomad.web import Request
 
 JOB_BYTES_MAX = 1024 * 1024
@@ -53,7 +53,7 @@ def check(job: Job, state: State) -> str:
     errors = validate(job) or _missing(job, state)
     if errors:
         raise RaftnomadError(multierror(errors))
-    return multiwarning(warnings(job))
+    return warnings_text(job)
 
 
 def _missing(job: Job, state: State) -> list[str]:
@@ -64,13 +64,6 @@ def _missing(job: Job, state: State) -> list[str]:
     return []
 
 
-def multierror(errors: list[str]) -> str:
-    count = "1 error occurred" if len(errors) == 1 else f"{len(errors)} errors occurred"
-    return f"{count}:\n" + "".join(f"\t* {error}\n" for error in errors) + "\n"
-
-
-def multiwarning(found: list[str]) -> str:
-    if not found:
-        return ""
-    count = "1 warning" if len(found) == 1 else f"{len(found)} warnings"
-    return f"{count}:\n\n" + "\n".join(f"* {warning}" for warning in found)
+def warnings_text(job: Job) -> str:
+    found = warnings(job)
+    return multiwarning(found) if found else ""

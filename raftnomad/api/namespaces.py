@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from raftnomad.api import answers, job_intake
+from raftnomad.api import answers
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
 from raftnomad.api.query import query
@@ -13,6 +13,7 @@ from raftnomad.fsm.commands import DeleteNamespaces, UpsertNamespaces
 from raftnomad.fsm.state import State
 from raftnomad.model import wire
 from raftnomad.model.namespace import Namespace
+from raftnomad.model.validation import multierror
 from raftnomad.web import Answer, Request
 
 DESCRIPTION_MAX = 256
@@ -46,7 +47,7 @@ async def write_namespace(context: Context, request: Request) -> Answer:
     if "name" in request.parameters and request.parameters["name"] != namespace.name:
         raise BadRequest("Namespace name does not match request path")
     if problem := _problem(namespace):
-        raise RaftnomadError(f'Invalid namespace "{namespace.name}": {job_intake.multierror([problem])}')
+        raise RaftnomadError(f'Invalid namespace "{namespace.name}": {multierror([problem])}')
     if namespace.quota:
         raise RaftnomadError(f'namespace "{namespace.name}" using non-existent quota "{namespace.quota}"')
     applied = await context.server.propose(UpsertNamespaces(namespaces=(namespace,)))

@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from raftnomad.api import answers, job_intake, stubs
+from raftnomad.api import answers, stubs
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
 from raftnomad.api.listing import BY_ID, BY_NAME, BY_NAMESPACE_AND_ID, Listing
@@ -17,6 +17,7 @@ from raftnomad.fsm.state import State
 from raftnomad.model import wire
 from raftnomad.model.job import Job
 from raftnomad.model.node import Node, NodePool
+from raftnomad.model.validation import multierror
 from raftnomad.web import Answer, Request
 
 ALL_POOLS = "all"
@@ -52,7 +53,7 @@ async def write_node_pool(context: Context, request: Request) -> Answer:
     if "name" in request.parameters and request.parameters["name"] != pool.name:
         raise BadRequest("Node pool name does not match request path")
     if problem := _problem(pool):
-        raise BadRequest(f'invalid node pool "{pool.name}": {job_intake.multierror([problem])}')
+        raise BadRequest(f'invalid node pool "{pool.name}": {multierror([problem])}')
     if pool.scheduler_configuration is not None:
         raise RaftnomadError('Feature "Node Pools Governance" is unlicensed')
     pool = msgspec.structs.replace(pool, node_identity_ttl_ns=pool.node_identity_ttl_ns or IDENTITY_TTL_NS)

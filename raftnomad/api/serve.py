@@ -19,7 +19,8 @@ from typing import Any
 from urllib.parse import unquote, unquote_plus
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
+from aiohttp.http_exceptions import HttpProcessingError
+from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from raftnomad.api import answers
 from raftnomad.errors import BadRequest, RaftnomadError, TooLarge
@@ -28,6 +29,15 @@ from raftnomad.telemetry import registry
 from raftnomad.web import Answer, Handler, Request, Stream
 
 logger = logging.getLogger(__name__)
+
+
+def _is_ours(record: logging.LogRecord) -> bool:
+    """Whatever strangers send that is no HTTP is answered with 400 and is no news."""
+    return record.exc_info is None or not isinstance(record.exc_info[1], HttpProcessingError)
+
+
+connections_logger = logging.getLogger(f"{__name__}.connections")
+connections_logger.addFilter(_is_ours)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,6 +163,8 @@ class HttpServer:
                         raise too_large
         except TimeoutError:
             raise BadRequest(f"the request's body did not arrive within {self._limits.body_timeout_s:g} s") from None
+        except RequestPayloadError as error:
+            raise BadRequest(f"the request's body cannot be read: {error}") from None
         return bytes(body)
 
     async def _send(self, received: web.BaseRequest, answer: Answer) -> web.StreamResponse:
@@ -287,8 +299,10 @@ class _CountingServer(web.Server):
             handler,
             handler_cancellation=True,
             access_log=None,
+            logger=connections_logger,
             keepalive_timeout=limits.idle_timeout_s,
             lingering_time=2.0,
+            auto_decompress=False,  # As Nomad, which ignores what a body says of its encoding; and no bombs.
         )
         self.limits = limits
         self.addresses: Counter[str] = Counter()

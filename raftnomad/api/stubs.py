@@ -56,7 +56,7 @@ def job_stub(row: Job, summary: JobSummary | None, *, meta: bool = False) -> Job
         periodic=row.periodic is not None,
         parameterized_job=row.parameterized_job is not None,
         job_summary=summary,
-        meta=row.meta if meta else OMITTED,
+        meta=row.meta if meta and row.meta else OMITTED,
     )
 
 

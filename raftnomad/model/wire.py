@@ -96,11 +96,24 @@ def _read_slowly(data: bytes) -> object:
         raise BadRequest("EOF")
     decoder = json.JSONDecoder(parse_float=_Literal, parse_constant=_no_constant, strict=True)
     try:
-        return decoder.raw_decode(text)[0]
+        value = decoder.raw_decode(text)[0]
+        return _without_surrogates(value) if "\\u" in text else value
     except RecursionError:
         raise BadRequest("exceeded max depth") from None
     except json.JSONDecodeError as error:
         raise BadRequest(_syntax_error(text, error)) from None
+
+
+def _without_surrogates(value: Any) -> Any:
+    """Halves of a pair that stand alone become U+FFFD, as in Go; no UTF-8 can hold them."""
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [_without_surrogates(item) for item in value]
+        case dict():
+            return {_without_surrogates(key): _without_surrogates(item) for key, item in value.items()}
+    return value
 
 
 def _no_constant(name: str) -> object:

@@ -148,3 +148,7 @@ def test_html_is_not_escaped_and_zero_fields_of_allocations_are_left_out() -> No
 
 def test_pretty_is_four_spaces_and_a_newline() -> None:
     assert wire.pretty(b'{"a":[1]}') == b'{\n    "a": [\n        1\n    ]\n}\n'
+
+
+def test_half_of_a_surrogate_pair_becomes_a_replacement_character() -> None:
+    assert wire.decode(Job, rb'{"Name": "a\ud800b", "ID": "\ud83d\ude00"}') == Job(name="a�b", id="😀")
