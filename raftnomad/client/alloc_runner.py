@@ -87,6 +87,7 @@ class AllocRunner:
         self._news = asyncio.Event()
         self._ended = asyncio.Event()
         self._begun = False
+        self._forgotten = False
         self._tasks = Tasks(f"allocation {alloc.id}")
         self._lives: dict[str, asyncio.Task[None]] = {}
         known = record.tasks if record else {}
@@ -156,6 +157,8 @@ class AllocRunner:
     async def leave(self) -> None:
         """Stop looking after the tasks, which run on: the agent is going, and another will find them."""
         await self._tasks.cancel()
+        if not self._forgotten:
+            await self.save()
 
     async def kill_for_good(self, timeout_s: float) -> None:
         """Kill the tasks because the agent goes and takes them with it; nothing is remembered or reported."""
@@ -177,6 +180,7 @@ class AllocRunner:
         await self._lives_over()
         await self._tasks.cancel()
         await asyncio.to_thread(self.directory.destroy)
+        self._forgotten = True
         self._around.reporter.forget(self.alloc.id)
         await self._around.local_state.forget(self.alloc.id)
 
@@ -220,19 +224,21 @@ class AllocRunner:
                 self._tasks.start(self._unwanted.wait(), "unwanted"),
             }
             await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            for wait in waits:
+                wait.cancel()
         try:
             await asyncio.to_thread(self._build_directory)
         except OSError as error:
             for runner in self.tasks.values():
                 if not runner.dead and runner.handle is None:
                     runner.fail(task_events.setup_failure(self.clock.now_ns(), f"allocation directory: {error}"))
+        self._previous = None
 
     def _build_directory(self) -> None:
         self.directory.build()
         disk = self.group.ephemeral_disk
         if self._previous is not None and disk is not None and disk.sticky:
             self.directory.take_over(self._previous.directory, list(self.tasks))
-            self._previous = None
 
     async def _stop_tasks(self) -> None:
         """The group's delay, then the leader, then the others; poststop tasks follow by their turn."""
@@ -369,7 +375,7 @@ class AllocRunner:
         """Raises RaftnomadError, with Nomad's words, when there is nothing to restart."""
         if task_name and all_tasks:
             raise RaftnomadError("task name cannot be set when restarting all tasks")
-        if self._stopping or self.alloc.desired_status != DesiredStatus.RUN:
+        if self._stopping or self.terminal or self.alloc.desired_status != DesiredStatus.RUN:
             raise RaftnomadError("restart of an alloc that should not run")
         now_ns = self.clock.now_ns()
         if all_tasks:

@@ -71,6 +71,7 @@ class Client:
         self._reporter = AllocReporter(connection, clock, self._chance, interval_s=settings.report_interval_s)
         self._registered: Node | None = None
         self._ignored: dict[str, int] = {}
+        self._destroying: set[str] = set()
         self._events: list[NodeEvent] = []
         self._ttl_s = TTL_WHEN_UNKNOWN_S
         self._last_contact_s = clock.monotonic_s()
@@ -131,7 +132,7 @@ class Client:
         for driver in self.drivers.values():
             await driver.close()
         await self._connection.close()
-        self._local_state.close()
+        await self._local_state.close()
 
     # The node
 
@@ -281,13 +282,16 @@ class Client:
         for id in alloc_ids:
             self._ignored.pop(id, None)
             runner = self.allocations.get(id)
-            if runner is not None:
+            if runner is not None and id not in self._destroying:
+                self._destroying.add(id)
                 self._tasks.start(self._destroy(id, runner), f"destroy {id}")
 
     async def _destroy(self, alloc_id: str, runner: AllocRunner) -> None:
-        await runner.destroy()
-        if self.allocations.get(alloc_id) is runner:
+        try:
+            await runner.destroy()
             del self.allocations[alloc_id]
+        finally:
+            self._destroying.discard(alloc_id)
 
     def _stop_disconnected(self) -> None:
         for runner in self.allocations.values():

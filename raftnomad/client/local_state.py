@@ -21,6 +21,7 @@ from raftnomad.drivers.driver import TaskHandle
 from raftnomad.errors import DataDirectoryError
 from raftnomad.identifiers import RandomBytes, new_id
 from raftnomad.model.allocation import Allocation, AllocDeploymentStatus, TaskState
+from raftnomad.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +59,7 @@ class LocalState:
         self._latest: dict[str, AllocationRecord] = {}
         self._written: dict[str, AllocationRecord] = {}
         self._locks: dict[str, asyncio.Lock] = {}
+        self._tasks = Tasks("local state")
 
     def open(self) -> None:
         """Take the directory; raises DataDirectoryError when another agent has it or a newer one wrote it."""
@@ -72,7 +74,14 @@ class LocalState:
         self._lock_file = lock
         self._check_version()
 
-    def close(self) -> None:
+    async def close(self) -> None:
+        """Writes that are on their way are finished first."""
+        for lock in list(self._locks.values()):
+            async with lock:
+                pass
+        self._unlock()
+
+    def _unlock(self) -> None:
         if self._lock_file is not None:
             os.close(self._lock_file)
             self._lock_file = None
@@ -106,6 +115,10 @@ class LocalState:
         """Returns when this version, or a later one of the same allocation, is on disk."""
         id = record.allocation.id
         self._latest[id] = record
+        # A write outlives the cancellation of who asked for it, so that two never overlap.
+        await asyncio.shield(self._tasks.start(self._write_latest(id), id))
+
+    async def _write_latest(self, id: str) -> None:
         async with self._locks.setdefault(id, asyncio.Lock()):
             latest = self._latest.get(id)
             if latest is None or self._written.get(id) is latest:
@@ -138,7 +151,7 @@ class LocalState:
             return
         found = file.read_text().strip()
         if not found.isdigit() or int(found) > VERSION:
-            self.close()
+            self._unlock()
             raise DataDirectoryError(
                 f"{self.path} was written by a newer raftnomad (format {found}; this one reads up to {VERSION})"
             )

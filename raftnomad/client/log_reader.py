@@ -75,7 +75,11 @@ async def read_log(
     while True:
         # Asked before reading, so that what was written just before the end is not missed.
         over = ended()
-        indexes = [file.index for file in log_files(root, task, kind)]
+        try:
+            indexes = [file.index for file in log_files(root, task, kind)]
+        except NotFound:
+            # The allocation was collected while it was read.
+            return
         later = [number for number in indexes if number > index]
         path = log_path(task, kind, index)
         progress = False

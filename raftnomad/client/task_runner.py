@@ -167,8 +167,8 @@ class TaskRunner:
         result = await self._exit_or_interruption()
         if result is None and self._killing:
             await self._kill_running()
-        elif result is None:
-            await self._restart_running()
+        elif result is None or (self._restart_wanted and not self._killing):
+            await self._restart_running(result)
         else:
             await self._ended(result)
 
@@ -357,11 +357,12 @@ class TaskRunner:
         self.state = task_states.with_event(self.state, task_events.not_restarting(self._now(), reason))
         self.state = task_states.dead(self.state, self._now())
 
-    async def _restart_running(self) -> None:
-        """A restart that was asked for: no policy, no delay."""
+    async def _restart_running(self, result: ExitResult | None) -> None:
+        """A restart that was asked for: no policy, no delay. result: how the task ended meanwhile, if it did."""
         self._restart_wanted = False
         self._interrupted.clear()
-        result, _ = await self._stop()
+        if result is None:
+            result, _ = await self._stop()
         self._retire()
         self.state = task_states.with_event(self.state, task_events.terminated(self._now(), result))
         if self._killing:

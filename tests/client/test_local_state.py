@@ -54,8 +54,8 @@ def test_a_flipped_bit_is_noticed() -> None:
         decode(bytes(content))
 
 
-def test_a_newer_state_is_refused_by_name(state: LocalState) -> None:
-    state.close()
+async def test_a_newer_state_is_refused_by_name(state: LocalState) -> None:
+    await state.close()
     (state.path / "version").write_text("99")
     with pytest.raises(DataDirectoryError, match="newer raftnomad"):
         LocalState(state.path).open()
