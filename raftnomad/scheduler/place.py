@@ -50,6 +50,8 @@ class GroupOutcome:
     placed: list[Placed] = field(default_factory=list)
     failed: list[Placement] = field(default_factory=list)
     failure: AllocMetric | None = None
+    full_slots: list[int] = field(default_factory=list)
+    """Of a system job: the nodes that should have run one and have no room."""
 
 
 class _Peer(NamedTuple):

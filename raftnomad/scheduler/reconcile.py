@@ -12,7 +12,14 @@ import msgspec
 
 from raftnomad.model.deployment import Deployment
 from raftnomad.model.job import Job, TaskGroup
-from raftnomad.model.status import ACTIVE_DEPLOYMENT_STATUSES, ClientStatus, DeploymentStatus, DesiredStatus, JobType
+from raftnomad.model.status import (
+    ACTIVE_DEPLOYMENT_STATUSES,
+    ClientStatus,
+    DeploymentStatus,
+    DesiredStatus,
+    EvalTrigger,
+    JobType,
+)
 from raftnomad.scheduler.changed import must_replace
 from raftnomad.scheduler.changes import (
     LOST,
@@ -237,9 +244,13 @@ class _Group:
         """The client may come back: the allocation becomes unknown, and may get a replacement meanwhile."""
         now_ns = self.input.now_ns
         if alloc.client_status == ClientStatus.UNKNOWN:
-            if alloc.unknown_since_ns + self._lost_after_ns() <= now_ns:
+            lost_at_ns = alloc.unknown_since_ns + self._lost_after_ns()
+            if lost_at_ns - now_ns <= RESCHEDULE_WINDOW_NS:
                 sorted_.lost.append(alloc)
                 return
+            if self.input.evaluation.triggered_by == EvalTrigger.MAX_DISCONNECT_TIMEOUT:
+                # Another server's clock was ahead: wait once more, or nobody would ever look again.
+                self.changes.disconnected.append((alloc, lost_at_ns))
         else:
             self.changes.disconnected.append((alloc, now_ns + self._lost_after_ns()))
             self.changes.count("disconnect")

@@ -124,6 +124,9 @@ def _output(
     start = candidates(nodes, input.job) & nodes.ready
     exhausted = {name: metric for name, metric in failed.items() if metric.nodes_exhausted}
     blocked = blocked_evaluation(input, nodes, start, waiting, exhausted, chance.id())
+    full = {slot for outcome in outcomes for slot in outcome.full_slots}
+    if len(full) == 1 and (facts := nodes.facts[full.pop()]) is not None:
+        blocked = msgspec.structs.replace(blocked, node_id=facts.id)
     if input.evaluation.status == EvalStatus.BLOCKED:
         return SchedulerOutput(plan=plan, evaluation=blocked)
     evaluation = msgspec.structs.replace(evaluation, blocked_eval=blocked.id)
@@ -299,6 +302,7 @@ class _SystemGroup:
             if previous is not None:
                 self._room.occupy(previous)
             outcome.failed.append(placement)
+            outcome.full_slots.append(slot)
             return
         self._room.used[slot] += rank.demand[slot]
         self._room.alloc_count[slot] += 1

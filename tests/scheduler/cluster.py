@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from raftnomad.fsm.apply.placements import placements_of
+from raftnomad.fsm.apply.placements import rows_of
 from raftnomad.fsm.capacity import NodeTable, uses_node
 from raftnomad.model.allocation import Allocation, AllocDeploymentStatus, TaskState
 from raftnomad.model.deployment import Deployment
@@ -183,28 +183,28 @@ class Cluster:
                 followup_eval_id=update.followup_eval_id or self.allocations[update.alloc_id].followup_eval_id,
             )
         for block in plan.placements:
-            for row in placements_of(block):
+            for alloc_id, node_id, index, resources, previous, tracker in rows_of(block):
                 version = plan.job_version if block.job_version is None else block.job_version
-                self.allocations[row.alloc_id] = Allocation(
-                    id=row.alloc_id,
-                    name=f"web.{block.task_group}[{row.name_index}]",
-                    node_id=row.node_id,
+                self.allocations[alloc_id] = Allocation(
+                    id=alloc_id,
+                    name=f"web.{block.task_group}[{index}]",
+                    node_id=node_id,
                     job=self.jobs[version],
                     task_group=block.task_group,
-                    allocated_resources=row.resources,
+                    allocated_resources=resources,
                     metrics=block.metrics,
                     desired_status="run",
                     client_status="running",
                     deployment_id=block.deployment_id,
                     deployment_status=AllocDeploymentStatus(canary=True) if block.canary else None,
-                    reschedule_tracker=row.reschedule_tracker,
-                    previous_allocation=row.previous,
+                    reschedule_tracker=tracker,
+                    previous_allocation=previous,
                     create_index=self.index,
                     create_time_ns=self.now_ns,
                     modify_time_ns=self.now_ns,
                 )
-                if row.previous:
-                    self.change(row.previous, next_allocation=row.alloc_id)
+                if previous:
+                    self.change(previous, next_allocation=alloc_id)
 
     def change(self, alloc_id: str, **fields: Any) -> None:
         self.allocations[alloc_id] = msgspec.structs.replace(self.allocations[alloc_id], **fields)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 from typing import Any, cast
 
-from raftnomad.fsm.apply.placements import placements_of
+from raftnomad.fsm.apply.placements import rows_of
 from raftnomad.fsm.state import State
 from raftnomad.scheduler.verify import verify
 from tests.scheduler.cluster import Cluster, a_cluster, a_group, a_job, a_node, a_version_after
@@ -28,10 +28,10 @@ def test_rows_on_nodes_that_changed_are_taken_out() -> None:
     cluster.nodes["n0"] = a_node("n0", status="down")
     verified = verify(state_of(cluster), plan)
     assert verified.refused_nodes == ("n0",)
-    rows = [row for block in verified.plan.placements for row in placements_of(block)]
-    assert {row.node_id for row in rows} == {"n1"}
+    rows = [row for block in verified.plan.placements for row in rows_of(block)]
+    assert {node_id for _, node_id, *_ in rows} == {"n1"}
     assert len(rows) + len(verified.refused) == 15
-    assert len({row.name_index for row in rows}) == len(rows)
+    assert len({index for _, _, index, *_ in rows}) == len(rows)
 
 
 def test_what_is_not_replaced_is_not_stopped() -> None:
