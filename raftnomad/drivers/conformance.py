@@ -103,24 +103,7 @@ class DriverConformance:
     def task(self, tmp_path: Path, config: Config | None, **changes: Any) -> Task:
         if config is None:
             pytest.skip("the driver has no such tasks")
-        alloc_id = str(uuid.uuid4())  # noqa: TID251
-        alloc = tmp_path / alloc_id
-        for directory in ("t/local", "t/secrets", "t/tmp", "alloc/data", "alloc/logs", "alloc/tmp"):
-            (alloc / directory).mkdir(parents=True)
-        facts: dict[str, Any] = {
-            "id": f"{alloc_id}/t",
-            "alloc_id": alloc_id,
-            "name": "t",
-            "job_id": "conformance",
-            "namespace": "default",
-            "config": config,
-            "env": {"PATH": os.environ.get("PATH", os.defpath), MARK: alloc_id},
-            "task_dir": alloc / "t",
-            "alloc_dir": alloc / "alloc",
-            "log_dir": alloc / "alloc" / "logs",
-            "memory_mb": 64,
-        }
-        return Task(**facts | changes)
+        return a_task(tmp_path, config, **changes)
 
     # What must hold
 
@@ -326,6 +309,28 @@ class DriverConformance:
         async with asyncio.timeout(PATIENCE_S):
             while processes_marked(task.alloc_id):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
+
+
+def a_task(directory: Path, config: Config, **changes: Any) -> Task:
+    """A task with directories of its own, marked in its environment by its allocation's id."""
+    alloc_id = str(uuid.uuid4())  # noqa: TID251
+    alloc = directory / alloc_id
+    for name in ("t/local", "t/secrets", "t/tmp", "alloc/data", "alloc/logs", "alloc/tmp"):
+        (alloc / name).mkdir(parents=True)
+    facts: dict[str, Any] = {
+        "id": f"{alloc_id}/t",
+        "alloc_id": alloc_id,
+        "name": "t",
+        "job_id": "conformance",
+        "namespace": "default",
+        "config": config,
+        "env": {"PATH": os.environ.get("PATH", os.defpath), MARK: alloc_id},
+        "task_dir": alloc / "t",
+        "alloc_dir": alloc / "alloc",
+        "log_dir": alloc / "alloc" / "logs",
+        "memory_mb": 64,
+    }
+    return Task(**facts | changes)
 
 
 def printed(task: Task, stream: str = "stdout") -> str:

@@ -10,6 +10,7 @@ import asyncio
 import json
 import logging
 from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ DRAIN_PATIENCE_S = 5.0
 KILL_PATIENCE_S = 30.0
 """How long a container that was killed may take to end before the driver gives up on the engine."""
 
+RETRY_MIN_S = 0.1
 RETRY_MAX_S = 15.0
 
 SILENCE_S = 30.0
@@ -315,25 +317,30 @@ class DockerDriver:
         self._tasks.start(self._look_at(container), f"look at {container.task_id}")
 
     async def _follow_events(self) -> None:
-        pause_s = 0.1
+        pause_s = RETRY_MIN_S
         while True:
             try:
                 filters = {"type": ["container"], "event": ["die", "destroy"]}
-                stream = self._engine.stream("/events", {"filters": json.dumps(filters)})
-                buffer = b""
-                await self._look_at_all()
-                async for part in stream:
-                    pause_s = 0.1
-                    *lines, buffer = (buffer + part).split(b"\n")
-                    for line in filter(bytes.strip, lines):
-                        self._heard(json.loads(line))
-            except (EngineDown, EngineError, ValueError) as error:
+                async with self._engine.stream("/events", {"filters": json.dumps(filters)}) as parts:
+                    # After the stream has begun: what ended before is seen here, what ends later is told.
+                    pause_s = RETRY_MIN_S
+                    await self._look_at_all()
+                    await self._listen(parts)
+            except (EngineDown, EngineError) as error:
                 logger.warning("the docker engine's events broke off: %s", error)
             await asyncio.sleep(pause_s)
             pause_s = min(pause_s * 2, RETRY_MAX_S)
 
+    async def _listen(self, parts: AsyncIterator[bytes]) -> None:
+        buffer = b""
+        async for part in parts:
+            *lines, buffer = (buffer + part).split(b"\n")
+            for line in filter(bytes.strip, lines):
+                self._heard(json.loads(line))
+
     def _heard(self, event: dict[str, Any]) -> None:
-        container = self._containers.get(str(event.get("id")))
+        actor = event.get("Actor") or {}
+        container = self._containers.get(str(actor.get("ID")))
         if container is not None and not container.ended.is_set():
             self._tasks.start(self._look_at(container), f"look at {container.task_id}")
 
@@ -382,29 +389,33 @@ class DockerDriver:
         if follow:
             query["follow"] = "1"
         collector.restart()
-        stream = self._engine.stream(f"/containers/{container.id}/logs", query)
         try:
-            while True:
-                part = await self._next_part(container, stream)
-                if part is None:
-                    break
-                await asyncio.to_thread(collector.write, part)
+            async with (
+                self._silence(container) as silence,
+                self._engine.stream(f"/containers/{container.id}/logs", query) as parts,
+            ):
+                async for part in parts:
+                    silence.reschedule(self._silence_end(container))
+                    await asyncio.to_thread(collector.write, part)
         except (TimeoutError, EngineDown):
             pass
         except EngineError as error:
             # Gone, or a logging driver that cannot be read.
             logger.info("no more output of container %s: %s", container.id, error)
             return False
-        finally:
-            await stream.aclose()
         return await self._may_print(container)
 
-    async def _next_part(self, container: _Container, stream: AsyncIterator[bytes]) -> bytes | None:
-        async with asyncio.timeout(SILENCE_AT_END_S if container.has_exited else SILENCE_S) as container.silence:
+    @asynccontextmanager
+    async def _silence(self, container: _Container) -> AsyncIterator[asyncio.Timeout]:
+        """Ends the block when nothing has arrived for too long, which is sooner once the container has ended."""
+        async with asyncio.timeout_at(self._silence_end(container)) as container.silence:
             try:
-                return await anext(stream, None)
+                yield container.silence
             finally:
                 container.silence = None
+
+    def _silence_end(self, container: _Container) -> float:
+        return asyncio.get_running_loop().time() + (SILENCE_AT_END_S if container.has_exited else SILENCE_S)
 
     async def _may_print(self, container: _Container) -> bool:
         """Whether a container runs; the engine's stream may hang or end at a rotation of its log."""

@@ -13,6 +13,7 @@ import ssl
 import urllib.parse
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 import docker
@@ -95,20 +96,20 @@ class Engine:
             self._client = client
         return self._client
 
-    async def stream(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[bytes, None]:
-        """The body of a GET whose answer has no end, as it arrives; ends when the engine ends it."""
+    @asynccontextmanager
+    async def stream(self, path: str, query: Mapping[str, str]) -> AsyncGenerator[AsyncIterator[bytes], None]:
+        """The body of a GET whose answer has no end, as it arrives. Inside the block, the engine has begun to answer;
+        it may take its time for that, so the caller sets the time-outs."""
         reader, writer = await self._open()
         try:
             target = f"{path}?{urllib.parse.urlencode(query)}"
             writer.write(f"GET {target} HTTP/1.1\r\nHost: docker\r\nConnection: close\r\n\r\n".encode())
-            async with asyncio.timeout(PROBE_TIMEOUT_S):
-                status, headers = await _read_head(reader)
+            status, headers = await _read_head(reader)
             body = _chunks(reader) if "chunked" in headers.get("transfer-encoding", "") else _until_end(reader)
             if status != 200:
                 raise EngineError(status, _message(b"".join([part async for part in body])))
-            async for part in body:
-                yield part
-        except (OSError, EOFError, ValueError, TimeoutError) as error:
+            yield body
+        except (OSError, EOFError, ValueError) as error:
             raise EngineDown(str(error)) from error
         finally:
             writer.close()
