@@ -123,8 +123,8 @@ def right_count(function: Function, count: int, node: s.Call, scope: Scope) -> b
         return False
     if count > wanted and function.rest is None:
         detail = f'Function "{node.name}" expects only {wanted} argument(s).'
-        first = node.arguments[min(wanted, len(node.arguments) - 1)]
-        scope.report("Too many function arguments", detail, first.start, node.arguments[-1].end)
+        first, last = node.arguments[min(wanted, len(node.arguments) - 1)], node.arguments[-1]
+        scope.report("Too many function arguments", detail, s.start_range(first)[0], s.start_range(last)[1])
         return False
     return True
 

@@ -36,7 +36,10 @@ class Source(msgspec.Struct, frozen=True, gc=False):
 
 
 class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One thing that is wrong. Without a source it concerns no place in a file."""
+    """One thing that is wrong.
+
+    Without a source it concerns no place in a file; a source without a name is a value from outside of all files.
+    """
 
     summary: str
     detail: str
@@ -51,6 +54,8 @@ class Diagnostic(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         """`web.hcl:2,3-7`, or over several lines `web.hcl:2,3-4,1`."""
         if self.source is None:
             return "<nil>"
+        if not self.source.name:
+            return ":0,0-0"
         return f"{self.source.name}:{place(self.source, self.start, self.end)}"
 
 

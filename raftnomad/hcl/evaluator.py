@@ -408,6 +408,7 @@ _RULES: dict[type, Callable[[Any, Scope], Value]] = {
     s.Parentheses: _parentheses,
     s.Tuple: _tuple,
     s.Object: _object,
+    s.PlainObject: _object,
     s.For: _for,
     s.Embedded: _embedded,
     s.Broken: _broken,

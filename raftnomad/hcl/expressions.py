@@ -222,12 +222,14 @@ class ExpressionParser(ABC):
             self.skip(True)
             if self.at("..."):
                 expands = True
+                dots = self.position
                 self.position += 3
                 self.skip(True)
                 if not self.at(")"):
                     self.fail(
                         "Missing closing parenthesis",
                         "An expanded function argument (with ...) must be immediately followed by closing parentheses.",
+                        dots,
                     )
             elif self.at(","):
                 self.position += 1
@@ -331,18 +333,15 @@ class ExpressionParser(ABC):
         self.skip(True)
         if self.at("=>"):
             if closing == "]":
-                self.fail(
-                    "Invalid 'for' expression",
-                    "Key expression is not valid when building a tuple.",
-                    self.position,
-                    self.position + 1,
-                )
+                detail = "Key expression is not valid when building a tuple."
+                self.fail("Invalid 'for' expression", detail, value.start, value.end)
             self.position += 2
             self.skip(True)
             key, value = value, self.expression(True)
             self.skip(True)
         elif closing == "}":
-            self.bad_for("Key expression is required when building an object.")
+            detail = "Key expression is required when building an object."
+            self.fail("Invalid 'for' expression", detail, value.start, value.end)
         grouped = self.at("...")
         if grouped:
             if closing == "]":
@@ -474,18 +473,9 @@ class ExpressionParser(ABC):
         if not self.at("]"):
             self.fail("Missing close bracket on index", 'The index operator must end with a closing bracket ("]").')
         self.position += 1
-        written = _written_key(key)
-        if written is not None:
-            return stepped(source, s.IndexStep(start, self.position, written))
+        if isinstance(key, s.Text | s.Literal):
+            return stepped(source, s.IndexStep(start, self.position, key.value))
         return s.Index(source.start, self.position, source, key, start)
-
-
-def _written_key(key: s.Expression) -> Number | str | None:
-    if isinstance(key, s.Text):
-        return key.value
-    if isinstance(key, s.Literal) and key.value is not None and not isinstance(key.value, bool):
-        return key.value
-    return None
 
 
 def stepped(source: s.Expression, step: s.Step) -> s.Expression:

@@ -205,7 +205,7 @@ def json_expression(value: JsonValue, source: Source) -> s.Expression:
                 )
                 for one in properties
             )
-            return s.Object(start, end, pairs)
+            return s.PlainObject(start, end, pairs)
 
 
 def _template(text: JsonText, source: Source) -> s.Expression:

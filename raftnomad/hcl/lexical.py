@@ -14,7 +14,7 @@ BLANK_LINES = re.compile(r"(?:[ \t\n]+|\r(?=\n)|(?:#|//)[^\n]*|/\*[\s\S]*?\*/)*"
 NAME = re.compile(r"[^\W\d_][\w-]*|_[\w-]*(?<=[\w-])")
 NUMBER = re.compile(r"\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 HEREDOC = re.compile(r"<<(-?)([^\W\d][\w-]*)[ \t]*\r?\n")
-BINARY_OPERATOR = re.compile(r"\|\||&&|==|!=|<=|>=|<(?!<)|>|\+|-|\*(?!\*)|/(?![/*])|%(?!\{)")
+BINARY_OPERATOR = re.compile(r"\|\||&&|==|!=|<=|>=|<(?!<)|>|\+|-|\*|/(?![/*])|%(?!\{)")
 _TOKEN = re.compile(r"\r?\n|\.\.\.|::|=>|\|\||&&|==|!=|<=|>=|\*\*|[^\W\d][\w-]*|\d+(?:\.\d+)?(?:[eE][+-]?\d+)?")
 
 _CURLY = "“”„‟"

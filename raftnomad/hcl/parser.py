@@ -29,7 +29,7 @@ def parse(source: Source) -> s.Body:
     except RecursionError:
         raise parser.too_deep() from None
     except HclError as error:
-        raise HclError((*_before(source, error), *error.diagnostics)) from None
+        raise HclError((*invalid_characters(source), *error.diagnostics)) from None
 
 
 def parse_expression(source: Source) -> s.Expression:
@@ -55,14 +55,6 @@ def parse_template(source: Source, start: int = 0) -> s.Expression:
     parser.position = start
     pieces = parser.pieces(quoted=False)
     return parser.template(start, parser.end, pieces, (start, parser.end))
-
-
-def _before(source: Source, error: HclError) -> list[Diagnostic]:
-    found = invalid_characters(source)
-    last = error.diagnostics[-1]
-    if last.summary == "Invalid multi-line string":
-        return [diagnostic for diagnostic in found if diagnostic.start != last.start] and found
-    return found
 
 
 class Parser(TemplateParser):
@@ -243,7 +235,7 @@ class Parser(TemplateParser):
                 f'"{name[0]}", use an equals sign to assign it a value. To define a nested block, place it on a line '
                 "of its own within its parent block."
             )
-            self.fail("Argument definition required", detail, start, name.end())
+            self.fail("Argument definition required", detail, start, token_end(self.text, self.position))
         self.attribute(body, start, name[0], name.end())
         self.skip(False)
         if not self.at("}"):

@@ -61,7 +61,7 @@ class AttributeStep(Node, gc=False):
 class IndexStep(Node, gc=False):
     """An index that is written out: `[0]`, `["a"]`, `.0`."""
 
-    key: Number | str
+    key: Number | str | bool | None
 
 
 Step: TypeAlias = AttributeStep | IndexStep
@@ -143,6 +143,10 @@ class ObjectKey(Node, gc=False):
 
 class Object(Node, gc=False):
     items: tuple[tuple[Expression, Expression], ...]
+
+
+class PlainObject(Object, gc=False):
+    """An object of a JSON file, which never counts as a block."""
 
 
 class For(Node, gc=False):

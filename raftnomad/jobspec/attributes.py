@@ -36,7 +36,6 @@ UNUSABLE: Final = Unusable()
 
 _INT64 = 2**63
 _WHOLE = "value must be a whole number, between -9223372036854775808 and 9223372036854775807"
-_UNSIGNED = "value must be a whole number, between 0 and 18446744073709551615 inclusive"
 _STRINGS: Type = ("list", "string")
 _STRING_MAP: Type = ("map", "string")
 
@@ -63,6 +62,20 @@ def read(expression: s.Expression, kind: Kind, nullable: bool, scope: Scope) -> 
     except _Refused as error:
         scope.report("Unsuitable value type", str(error), start, end)
     return UNUSABLE
+
+
+def read_leniently(written: s.Attribute, kind: Kind, scope: Scope) -> object:
+    """The same for constraints and affinities: null is as good as nothing, and mistakes are told in other words."""
+    attempt = scope.apart()
+    value = read(written.value, kind, True, attempt)
+    for found in attempt.diagnostics:
+        if found.summary == "Unsuitable value type" and not found.detail.endswith("value must be known"):
+            why = found.detail.removeprefix("Unsuitable value: ")
+            detail = f'Inappropriate value for attribute "{written.name}": {why}.'
+            scope.report("Incorrect attribute value type", detail, written.value.start, written.value.end)
+        else:
+            scope.diagnostics.append(found)
+    return value
 
 
 def _known(value: Value) -> None:
@@ -103,10 +116,23 @@ def _cut(value: Value, wrong: str) -> int:
     return int(number)
 
 
-def _unsigned(value: Value) -> int:
-    number = _cut(value, _UNSIGNED)
-    if not 0 <= number < 2 * _INT64:
-        raise ConversionError(_UNSIGNED)
+def _unsigned(bits: int) -> Callable[[Value], int]:
+    """Whole numbers of so many bits; a fraction is cut off."""
+    wrong = f"value must be a whole number, between 0 and {2**bits - 1} inclusive"
+
+    def read_unsigned(value: Value) -> int:
+        number = _cut(value, wrong)
+        if not 0 <= number < 2**bits:
+            raise ConversionError(wrong)
+        return number
+
+    return read_unsigned
+
+
+def _signed_byte(value: Value) -> int:
+    number = _integer(value)
+    if not -128 <= number < 128:
+        raise ConversionError("value must be a whole number, between -128 and 127")
     return number
 
 
@@ -133,7 +159,10 @@ def _texts(value: Value) -> tuple[str, ...]:
 
 
 def _integers(value: Value) -> tuple[int, ...]:
-    items = convert(value, ("list", "number"))
+    try:
+        items = convert(value, ("list", "number"))
+    except ConversionError as error:
+        raise ConversionError(str(error).partition(": ")[2] or str(error)) from None
     _known(items)
     return tuple(_integer(item) for item in elements(items))
 
@@ -153,7 +182,10 @@ def _present(item: Value) -> str:
 _READERS: dict[Kind, Callable[[Value], object]] = {
     Kind.TEXT: _text,
     Kind.INTEGER: _integer,
-    Kind.UNSIGNED: _unsigned,
+    Kind.UNSIGNED: _unsigned(64),
+    Kind.UNSIGNED_16: _unsigned(16),
+    Kind.UNSIGNED_8: _unsigned(8),
+    Kind.SIGNED_8: _signed_byte,
     Kind.SMALL: _small,
     Kind.BOOL: _bool,
     Kind.DURATION: _duration,

@@ -45,8 +45,12 @@ class Found(msgspec.Struct):
 
 
 def found_block(block: s.Block, scope: Scope) -> Found:
-    type_end = block.start + len(block.type)
-    header_end = block.labels[-1].end if block.labels else type_end
+    if scope.source.text.startswith(("{", "["), block.start):
+        # In JSON a block has no header but its brace.
+        type_end = header_end = block.start + 1
+    else:
+        type_end = block.start + len(block.type)
+        header_end = block.labels[-1].end if block.labels else type_end
     return Found(block.type, block.labels, block.body, scope, block.start, header_end, type_end, block.open)
 
 

@@ -10,8 +10,8 @@ from raftnomad.hcl.evaluator import Scope, evaluate
 from raftnomad.hcl.values import is_known, to_python
 from raftnomad.jobspec import attributes
 from raftnomad.jobspec.attributes import UNUSABLE
-from raftnomad.jobspec.blocks import Found, check_labels, check_names, found_block, found_blocks, missing_argument
-from raftnomad.jobspec.schema import TASK_SCALING, Form, Kind, Nested, Spec, spec_of
+from raftnomad.jobspec.blocks import Found, check_labels, check_names, found_blocks, missing_argument
+from raftnomad.jobspec.schema import LENIENT, TASK_SCALING, Attribute, Form, Kind, Nested, Spec, spec_of
 from raftnomad.jobspec.shorthands import built, check_task_scaling
 from raftnomad.model.row import Row
 
@@ -35,7 +35,7 @@ def fields_of(found: Found, spec: Spec) -> dict[str, Any]:
     fields: dict[str, Any] = {}
     for name, attribute in spec.attributes.items():
         if name in body.attributes:
-            value = attributes.read(body.attributes[name].value, attribute.kind, attribute.nullable, scope)
+            value = _attribute(body.attributes[name], attribute, spec, scope)
             if value is not UNUSABLE:
                 fields[attribute.field] = value
     for name, nested in spec.blocks.items():
@@ -49,6 +49,12 @@ def fields_of(found: Found, spec: Spec) -> dict[str, Any]:
         if value is not None and value is not UNUSABLE:
             fields[nested.field] = value
     return fields
+
+
+def _attribute(written: s.Attribute, attribute: Attribute, spec: Spec, scope: Scope) -> object:
+    if spec.row_type in LENIENT:
+        return attributes.read_leniently(written, attribute.kind, scope)
+    return attributes.read(written.value, attribute.kind, attribute.nullable, scope)
 
 
 def _check(found: Found, blocks: list[Found], spec: Spec) -> None:
@@ -102,14 +108,22 @@ def _map(found: Found, kind: Kind) -> dict[str, Any]:
     """A block whose attributes may have any name."""
     items: dict[str, Any] = {}
     for name, attribute in found.body.attributes.items():
+        if type(attribute.value) is s.Object:
+            # What looks like an object counts as a block of that name.
+            _no_text(found, kind, attribute.value.start)
+            continue
         value = attributes.read(attribute.value, kind, False, found.scope)
         if value is not UNUSABLE:
             items[name] = value
     for block in found.body.blocks:
-        wanted = "string" if kind is Kind.TEXT else "list of string"
-        detail = f"Unsuitable value: {wanted} required, but have tuple"
-        found.scope.report("Unsuitable value type", detail, block.open, block.open + 1)
+        _no_text(found, kind, block.open)
     return items
+
+
+def _no_text(found: Found, kind: Kind, start: int) -> None:
+    wanted = "string" if kind is Kind.TEXT else "list of string"
+    detail = f"Unsuitable value: {wanted} required, but have tuple"
+    found.scope.report("Unsuitable value type", detail, start, start + 1)
 
 
 def free_body(body: s.Body, scope: Scope) -> dict[str, Any]:
@@ -125,7 +139,7 @@ def free_body(body: s.Body, scope: Scope) -> dict[str, Any]:
             scope.report("Unsuitable value type", "Unsuitable value: value must be known", start, end)
         elif value is not None:
             plain = to_python(value)
-            result[name] = [plain] if isinstance(attribute.value, s.Object) else plain
+            result[name] = [plain] if type(attribute.value) is s.Object else plain
     inner: dict[str, list[Any]] = {}
     for block in body.blocks:
         inner.setdefault(block.type, []).append(_free_block(block, scope))
@@ -137,7 +151,3 @@ def _free_block(block: s.Block, scope: Scope) -> dict[str, Any]:
     for label in reversed(block.labels):
         content = {label.text: [content]}
     return content
-
-
-def block_of(block: s.Block, scope: Scope) -> Found:
-    return found_block(block, scope)

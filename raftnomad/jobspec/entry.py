@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -101,9 +102,17 @@ def parse_json_job(text: str) -> submitted.Job:
     try:
         fields = wire.named(_Nested, wire.read(text.encode() or b" "))
     except BadRequest as error:
-        raise JobFileError(f"Failed to parse JSON job: {error}") from None
+        raise JobFileError(f"Failed to parse JSON job: {_as_nested(str(error))}") from None
     inner = fields.pop("Job", None)
     return msgspec.convert(fields if inner is None else inner, submitted.Job)
+
+
+def _as_nested(message: str) -> str:
+    """Go's words for a struct that is a job and may also contain one."""
+    message = re.sub(r"Go struct field (\w+)\.(?:Job\.)?", r"Go struct field \1.Job.", message)
+    message = message.replace("Go struct field _Nested.", "Go struct field .")
+    both = 'struct { NestedJob *api.Job "json:\\"Job\\""; api.Job }'
+    return message.replace("type api._Nested", f"type {both}")
 
 
 def to_api(job: submitted.Job) -> dict[str, Any]:

@@ -20,7 +20,8 @@ _PATH = Parameter("path", "string")
 FILE_BYTES_MAX = 16 * 1024 * 1024
 
 
-def _read(path: str) -> bytes:
+def _read(given: str) -> bytes:
+    path = os.path.normpath(_expanded(given))
     try:
         if os.path.getsize(path) > FILE_BYTES_MAX:
             raise FunctionError(f"{path} is larger than {FILE_BYTES_MAX} bytes")
@@ -33,7 +34,7 @@ def _read(path: str) -> bytes:
 
 def _file(path: str) -> str:
     try:
-        return _read(_expanded(path)).decode()
+        return _read(path).decode()
     except UnicodeDecodeError:
         raise FunctionError(f"contents of {path} are not valid UTF-8") from None
 
@@ -52,16 +53,19 @@ def _fileexists(path: str) -> bool:
 
 def _fileset(path: str, pattern: str) -> Value:
     """The files below a folder whose paths match; `**` spans folders, `{a,b}` is a choice."""
-    expression = _glob(pattern)
+    start = _expanded(path)
+    whole = posixpath.normpath(f"{start}/{pattern}")
+    expression = _glob(whole)
     if expression is None:
-        raise FunctionError(f"failed to glob pattern ({posixpath.join(path, pattern)}): syntax error in pattern")
+        raise FunctionError(f"failed to glob pattern ({whole}): syntax error in pattern")
+    plain = re.match(r"[^*?\[{]*", whole)
+    assert plain is not None
     found: list[Value] = []
-    for folder, _, names in os.walk(_expanded(path)):
+    for folder, _, names in os.walk(posixpath.dirname(plain[0]) or "."):
         for name in names:
-            full = os.path.join(folder, name)
-            relative = os.path.relpath(full, _expanded(path))
-            if expression.fullmatch(relative) and os.path.isfile(full):
-                found.append(relative)
+            full = os.path.normpath(os.path.join(folder, name))
+            if expression.fullmatch(full) and os.path.isfile(full):
+                found.append(os.path.relpath(full, start))
     return make_set(found, "string")
 
 
@@ -119,7 +123,7 @@ FILE_FUNCTIONS: dict[str, Function] = {
     "basename": Function(parameters=(_PATH,), apply=_basename),
     "dirname": Function(parameters=(_PATH,), apply=_dirname),
     "file": Function(parameters=(_PATH,), apply=_file),
-    "filebase64": Function(parameters=(_PATH,), apply=lambda path: base64.b64encode(_read(_expanded(path))).decode()),
+    "filebase64": Function(parameters=(_PATH,), apply=lambda path: base64.b64encode(_read(path)).decode()),
     "fileexists": Function(parameters=(_PATH,), apply=_fileexists),
     "fileset": Function(parameters=(_PATH, Parameter("pattern", "string")), apply=_fileset),
     "pathexpand": Function(parameters=(_PATH,), apply=_expanded),

@@ -15,7 +15,7 @@ from raftnomad.jobspec.decode import fields_of
 from raftnomad.jobspec.json_form import json_body
 from raftnomad.jobspec.schema import spec_of
 from raftnomad.jobspec.shorthands import job_of
-from raftnomad.jobspec.variables import Given, check_values, declare, locals_of, set_values
+from raftnomad.jobspec.variables import Given, Variable, check_values, declare, locals_of, set_values
 from raftnomad.model import submitted
 
 _TOP_LEVEL = ("variable", "variables", "locals", "job")
@@ -33,7 +33,7 @@ def read_job(
         job_block = _the_job(body, source, found)
         _stop_at(found)
         declared = declare(body, source, found)
-        set_values(declared, given, found)
+        _give(declared, given, found)
         values = check_values(declared, source, rule_functions, found)
         _stop_at(found)
     except HclError as error:
@@ -45,6 +45,13 @@ def read_job(
     fields = fields_of(found_block(job_block, scope), spec_of(submitted.Job))
     _stop_at(found)
     return job_of(job_block.labels[0].text, fields)
+
+
+def _give(declared: dict[str, Variable], given: Given, found: list[Diagnostic]) -> None:
+    try:
+        set_values(declared, given, found)
+    except HclError as error:
+        raise syntax_error(error.diagnostics, "unable to parse var file: ") from None
 
 
 def syntax_error(diagnostics: tuple[Diagnostic, ...], before: str = "") -> JobFileError:

@@ -7,15 +7,18 @@ from collections.abc import Iterator
 import msgspec
 
 from raftnomad.hcl import syntax as s
-from raftnomad.hcl.diagnostics import Diagnostic, Source
+from raftnomad.hcl.diagnostics import Diagnostic, HclError, Source
 from raftnomad.hcl.json_syntax import (
     JsonArray,
     JsonObject,
+    JsonText,
     JsonValue,
     Property,
     add_attribute,
+    json_expression,
     parse_json,
 )
+from raftnomad.hcl.parser import parse_expression
 from raftnomad.hcl.suggest import suggestion
 from raftnomad.jobspec.schema import Form, Nested, Spec, spec_of
 from raftnomad.model import submitted
@@ -33,6 +36,8 @@ class _Shape(msgspec.Struct):
     attributes: frozenset[str] | None
     blocks: dict[str, _Shape]
     label: str | None = None
+    words: tuple[str, ...] = ()
+    """Attributes whose text is not a template but stands for what it would be in HCL without its quotes."""
 
 
 def json_body(source: Source, diagnostics: list[Diagnostic]) -> s.Body:
@@ -43,7 +48,7 @@ def json_body(source: Source, diagnostics: list[Diagnostic]) -> s.Body:
 
 def _file_shape() -> _Shape:
     rule = _Shape(frozenset(("condition", "error_message")), {})
-    variable = _Shape(frozenset(("type", "default", "description")), {"validation": rule}, "name")
+    variable = _Shape(frozenset(("type", "default", "description")), {"validation": rule}, "name", ("type",))
     anything = _Shape(None, {})
     job = _shape(Nested("", Form.SINGLE, submitted.Job, "name"))
     return _Shape(_NO_NAMES, {"variable": variable, "variables": anything, "locals": anything, "job": job})
@@ -62,7 +67,12 @@ def _shape(nested: Nested) -> _Shape:
 def _dynamic_shape(spec: Spec, blocks: dict[str, _Shape]) -> _Shape:
     """`{"dynamic": {"group": {"for_each": ..., "content": {...}}}}`: what a content is depends on the label."""
     inside = {
-        name: _Shape(frozenset(("for_each", "labels", "iterator")), {"content": _Shape(shape.attributes, shape.blocks)})
+        name: _Shape(
+            frozenset(("for_each", "labels", "iterator")),
+            {"content": _Shape(shape.attributes, shape.blocks)},
+            None,
+            ("iterator",),
+        )
         for name, shape in blocks.items()
     }
     return _Shape(_NO_NAMES, inside, "type")
@@ -86,9 +96,19 @@ class _Conversion:
                 self.blocks(body, one, shape.blocks[one.name])
             elif shape.attributes is None or one.name in shape.attributes:
                 add_attribute(body, one, self.source)
+                if one.name in shape.words and isinstance(one.value, JsonText):
+                    body.attributes[one.name].value = self.word(one.value)
             else:
                 self.unknown(one, shape)
         return body
+
+    def word(self, text: JsonText) -> s.Expression:
+        try:
+            expression = parse_expression(Source(self.source.name, text.value))
+        except HclError:
+            return json_expression(text, self.source)
+        expression.start, expression.end = text.start, text.end
+        return expression
 
     def unknown(self, one: Property, shape: _Shape) -> None:
         close = suggestion(one.name, [*sorted(shape.attributes or ()), *shape.blocks])

@@ -26,6 +26,9 @@ class Kind(Enum):
     TEXT = "text"
     INTEGER = "integer"
     UNSIGNED = "unsigned"
+    UNSIGNED_16 = "unsigned of 16 bits"
+    UNSIGNED_8 = "unsigned of 8 bits"
+    SIGNED_8 = "signed of 8 bits"
     SMALL = "small"
     """Eight bits, silently cut to them; so is an affinity's weight."""
     BOOL = "bool"
@@ -193,7 +196,9 @@ _NAMES: dict[type[Row], dict[str, str | None]] = {
 
 _KINDS: dict[tuple[type[Row], str], Kind] = {
     (s.Affinity, "weight"): Kind.SMALL,
-    (r.SpreadTarget, "percent"): Kind.UNSIGNED,
+    (s.Spread, "weight"): Kind.SIGNED_8,
+    (r.SpreadTarget, "percent"): Kind.UNSIGNED_8,
+    (c.ConsulTransparentProxy, "outbound_port"): Kind.UNSIGNED_16,
     (s.RequestedDevice, "count"): Kind.UNSIGNED,
     (r.CNIConfig, "args"): Kind.TEXT_MAP,
 }
@@ -208,7 +213,7 @@ _LABELS: dict[type[Row], tuple[str, str]] = {
     r.SpreadTarget: ("", "value"),
     j.Action: ("name", "name"),
     j.Secret: ("name", "name"),
-    c.ConsulGatewayBindAddress: ("name", "name"),
+    c.ConsulGatewayBindAddress: ("", "name"),
 }
 
 _REQUIRED: dict[type[Row], tuple[str, ...]] = {
@@ -218,6 +223,9 @@ _REQUIRED: dict[type[Row], tuple[str, ...]] = {
 }
 
 _BOTH_FORMS = {(s.Job, "meta"), (s.TaskGroup, "meta"), (s.Task, "meta"), (s.Task, "env")}
+
+LENIENT: frozenset[type[Row]] = frozenset((r.Constraint, s.Affinity))
+"""Blocks in which null means nothing, and whose mistakes are told in other words."""
 
 _SHORT_FORMS = {
     **{name: Attribute(name, Kind.TEXT, True) for name in ("version", "semver", "regexp", "set_contains")},
@@ -229,8 +237,8 @@ EXTRA_ATTRIBUTES: dict[type[Row], dict[str, Attribute]] = {
         **_SHORT_FORMS,
         "distinct_property": Attribute("distinct_property", Kind.TEXT, True),
         "distinct_hosts": Attribute("distinct_hosts", Kind.BOOL, True),
-        "is_set": Attribute("is_set", Kind.BOOL, True),
-        "is_not_set": Attribute("is_not_set", Kind.BOOL, True),
+        "is_set": Attribute("is_set", Kind.TEXT, True),
+        "is_not_set": Attribute("is_not_set", Kind.TEXT, True),
     },
     s.Affinity: _SHORT_FORMS,
 }

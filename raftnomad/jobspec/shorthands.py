@@ -37,28 +37,37 @@ def _taken(fields: dict[str, Any], names: tuple[str, ...]) -> dict[str, Any]:
 def _constraint(fields: dict[str, Any], _found: Found) -> Row:
     ignored = ("set_contains_all", "set_contains_any", "is_set", "is_not_set")
     short = _taken(fields, (*_CONSTRAINT_OPERATORS, *ignored, "distinct_hosts", "distinct_property"))
-    fields.setdefault("operand", "=")
+    _equals_by_default(fields)
     for operator in _CONSTRAINT_OPERATORS:
-        if short.get(operator) is not None:
+        if short.get(operator):
             fields.update(operand=operator, r_target=short[operator])
     if short.get("distinct_hosts") is not None:
         fields.update(operand="distinct_hosts", r_target="true" if short["distinct_hosts"] else "false")
-    if short.get("distinct_property") is not None:
+    if short.get("distinct_property"):
         fields.update(operand="distinct_property", l_target=short["distinct_property"])
     return r.Constraint(**fields)
 
 
+def _equals_by_default(fields: dict[str, Any]) -> None:
+    for name in ("l_target", "r_target", "operand"):
+        if fields.get(name) is None:
+            fields.pop(name, None)
+    fields["operand"] = fields.get("operand") or "="
+
+
 def _affinity(fields: dict[str, Any], _found: Found) -> Row:
     short = _taken(fields, _AFFINITY_OPERATORS)
-    fields.setdefault("operand", "=")
+    _equals_by_default(fields)
     for operator in _AFFINITY_OPERATORS:
-        if short.get(operator) is not None:
+        if short.get(operator):
             fields.update(operand=operator, r_target=short[operator])
     return j.Affinity(**fields)
 
 
 def _template(fields: dict[str, Any], _found: Found) -> Row:
-    return j.Template(**{"change_mode": "restart", "perms": "0644", "splay_ns": 5 * _SECOND_NS, **fields})
+    return j.Template(
+        **{"change_mode": "restart", "perms": "0644", "splay_ns": 5 * _SECOND_NS, "err_missing_key": False, **fields}
+    )
 
 
 def _change_script(fields: dict[str, Any], _found: Found) -> Row:

@@ -29,7 +29,9 @@ from raftnomad.hcl.values import (
     to_string,
     type_of,
 )
+from raftnomad.jobspec.attributes import read
 from raftnomad.jobspec.blocks import check_labels, check_names, found_block, missing_argument
+from raftnomad.jobspec.schema import Kind
 
 ENVIRONMENT_PREFIX = "NOMAD_VAR_"
 _NAME = re.compile(r"[^\W\d][\w-]*")
@@ -65,6 +67,10 @@ class Variable(msgspec.Struct):
     def give(self, value: Value, set_by: str, source: Source, start: int, end: int) -> None:
         self.value, self.set_by, self.is_set = value, set_by, True
         self.source, self.start, self.end = source, start, end
+
+    def give_up(self) -> None:
+        """Keeps quiet about a variable whose value was already complained about."""
+        self.is_set, self.rules = True, []
 
 
 class Given(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,6 +114,8 @@ def _declare_one(block: s.Block, declared: dict[str, Variable], scope: Scope) ->
     variable = Variable(label.text, "dynamic", [])
     declared[label.text] = variable
     attributes = block.body.attributes
+    if "description" in attributes:
+        read(attributes["description"].value, Kind.TEXT, True, scope)
     wanted = read_type(attributes["type"].value, scope) if "type" in attributes else None
     if "default" in attributes:
         _default(variable, attributes["default"], wanted, scope)
@@ -244,10 +252,11 @@ def _set_text(variable: Variable, text: str, set_by: str, diagnostics: list[Diag
     if variable.type in ("string", "number") or (variable.type == "dynamic" and not variable.is_set):
         source = _PLACELESS
     else:
-        read = _expression_value(source, diagnostics)
-        if read is None:
+        written = _expression_value(source, diagnostics)
+        if written is None:
+            variable.give_up()
             return
-        value, start, end = read
+        value, start, end = written
     try:
         value = convert(value, variable.type)
     except ConversionError as error:
@@ -258,6 +267,7 @@ def _set_text(variable: Variable, text: str, set_by: str, diagnostics: list[Diag
             summary, of = "Invalid value for variable", f"The value for {variable.name}"
         detail = f"{of} is not compatible with the variable's type constraint: {error}."
         diagnostics.append(Diagnostic(summary=summary, detail=detail, source=source, start=start, end=end))
+        variable.give_up()
         return
     variable.give(value, set_by, source, start, end)
 
@@ -323,6 +333,7 @@ def _set_attribute(variable: Variable, attribute: s.Attribute, scope: Scope) -> 
     before = len(scope.diagnostics)
     value = evaluate(attribute.value, scope)
     if len(scope.diagnostics) > before:
+        variable.give_up()
         return
     start, end = attribute.value.start, attribute.value.end
     try:
@@ -330,6 +341,7 @@ def _set_attribute(variable: Variable, attribute: s.Attribute, scope: Scope) -> 
     except ConversionError as error:
         detail = f"The value for {variable.name} is not compatible with the variable's type constraint: {error}."
         scope.report("Invalid value for variable", detail, start, end)
+        variable.give_up()
         return
     variable.give(value, "varfile", scope.source, start, end)
 

@@ -12,8 +12,10 @@ from typing import TypeVar
 from msgspec.structs import replace
 
 from raftnomad.model import submitted as s
+from raftnomad.model.api_connect import filled_connect
+from raftnomad.model.merging import merged
 from raftnomad.model.row import Row
-from raftnomad.model.service import Consul
+from raftnomad.model.service import Consul, ServiceWeights
 
 SECOND_NS = 1_000_000_000
 MINUTE_NS = 60 * SECOND_NS
@@ -63,15 +65,6 @@ _NO_RESCHEDULE = s.ReschedulePolicy(
 )
 
 
-def merged(row: R | None, default: R) -> R:
-    """A row, with the default's value for every field that is None."""
-    if row is None:
-        return default
-    values = {name: getattr(row, name) for name in row.__struct_fields__}
-    missing = {name: getattr(default, name) for name, value in values.items() if value is None}
-    return replace(row, **missing) if missing else row
-
-
 def fill(job: s.Job) -> s.Job:
     """The job with the defaults of Nomad's API package."""
     job_type = job.type or "service" if job.type is None else job.type
@@ -106,11 +99,20 @@ def fill(job: s.Job) -> s.Job:
     return replace(
         filled,
         periodic=_periodic(job.periodic),
-        multiregion=job.multiregion,
+        multiregion=_multiregion(job.multiregion),
         affinities=_affinities(job.affinities),
         spreads=_spreads(job.spreads),
         task_groups=None if job.task_groups is None else tuple(_group(group, filled) for group in job.task_groups),
     )
+
+
+def _multiregion(multiregion: s.Multiregion | None) -> s.Multiregion | None:
+    if multiregion is None:
+        return None
+    strategy = merged(multiregion.strategy, s.MultiregionStrategy(max_parallel=0, on_failure=""))
+    default = s.MultiregionRegion(count=1, datacenters=(), meta={})
+    regions = tuple(merged(region, default) for region in multiregion.regions or ())
+    return s.Multiregion(strategy=strategy, regions=regions)
 
 
 def _periodic(periodic: s.PeriodicConfig | None) -> s.PeriodicConfig | None:
@@ -149,7 +151,6 @@ def _group(group: s.TaskGroup, job: s.Job) -> s.TaskGroup:
         migrate=_migrate(group.migrate, job),
         affinities=_affinities(group.affinities),
         spreads=_spreads(group.spreads),
-        networks=_networks(group.networks),
         disconnect=_disconnect(group.disconnect),
         services=_services(group.services, f"{job.name}-{name}"),
         tasks=None if group.tasks is None else tuple(_task(task, filled, job) for task in group.tasks),
@@ -194,26 +195,6 @@ def _migrate(migrate: s.MigrateStrategy | None, job: s.Job) -> s.MigrateStrategy
     return merged(migrate if job.migrate is None else merged(migrate, job.migrate), MIGRATE)
 
 
-def _networks(networks: tuple[s.NetworkResource, ...] | None) -> tuple[s.NetworkResource, ...] | None:
-    if networks is None:
-        return None
-    return tuple(
-        replace(
-            network,
-            mbits=network.mbits,
-            dynamic_ports=_ports(network.dynamic_ports),
-            reserved_ports=_ports(network.reserved_ports),
-        )
-        for network in networks
-    )
-
-
-def _ports(ports: tuple[s.Port, ...] | None) -> tuple[s.Port, ...] | None:
-    if not ports:
-        return ports
-    return tuple(port if port.host_network else replace(port, host_network="default") for port in ports)
-
-
 def _services(services: tuple[s.Service, ...] | None, default_name: str) -> tuple[s.Service, ...] | None:
     if services is None:
         return None
@@ -233,11 +214,17 @@ def _service(service: s.Service, default_name: str) -> s.Service:
         meta=service.meta or None,
         canary_meta=service.canary_meta or None,
         tagged_addresses=service.tagged_addresses or None,
+        weights=_weights(service.weights),
+        connect=filled_connect(service.connect),
     )
     checks = service.checks
     if checks is not None:
         checks = tuple(_check(check, filled) for check in checks)
     return replace(filled, checks=checks)
+
+
+def _weights(weights: ServiceWeights | None) -> ServiceWeights | None:
+    return weights and ServiceWeights(passing=weights.passing or 1, warning=weights.warning or 1)
 
 
 def _check(check: s.ServiceCheck, service: s.Service) -> s.ServiceCheck:
@@ -275,16 +262,13 @@ def _task(task: s.Task, group: s.TaskGroup, job: s.Job) -> s.Task:
         kill_timeout_ns=5 * SECOND_NS if task.kill_timeout_ns is None else task.kill_timeout_ns,
         log_config=_log_config(task.log_config),
         artifacts=_each(task.artifacts, _artifact),
-        vault=None if task.vault is None else merged(task.vault, _VAULT),
+        vault=_vault(task.vault),
         consul=_consul(task.consul, job),
         templates=_each(task.templates, _template),
         affinities=_affinities(task.affinities),
         volume_mounts=_each(task.volume_mounts, _volume_mount),
         csi_plugin_config=csi,
         restart_policy=merged(task.restart_policy, group.restart_policy),
-        scaling_policies=_each(
-            task.scaling_policies, lambda policy: merged(policy, s.ScalingPolicy(enabled=True, min=0))
-        ),
         services=_services(task.services, f"{job.name}-{group.name}-{task.name}"),
         meta=task.meta or None,
         env=task.env or None,
@@ -303,6 +287,10 @@ _VAULT = s.Vault(
     change_signal="SIGHUP",
     allow_token_expiration=False,
 )
+
+
+def _vault(vault: s.Vault | None) -> s.Vault | None:
+    return None if vault is None else merged(replace(vault, cluster=vault.cluster or "default"), _VAULT)
 
 
 def _resources(resources: s.Resources | None) -> s.Resources:
@@ -325,17 +313,13 @@ def _resources(resources: s.Resources | None) -> s.Resources:
         cores=cores,
         memory_mb=300 if given.memory_mb is None else given.memory_mb,
         devices=devices,
-        networks=_networks(given.networks),
         numa=numa if numa is None or numa.affinity else replace(numa, affinity="none"),
     )
 
 
 def _log_config(logs: s.LogConfig | None) -> s.LogConfig:
     given = logs or s.LogConfig()
-    disabled = given.disabled
-    if disabled is None:
-        disabled = False if given.enabled is None else not given.enabled
-    return merged(replace(given, disabled=disabled), s.LogConfig(max_files=10, max_file_size_mb=10))
+    return merged(given, s.LogConfig(max_files=10, max_file_size_mb=10, disabled=False))
 
 
 def _artifact(artifact: s.TaskArtifact) -> s.TaskArtifact:

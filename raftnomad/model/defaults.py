@@ -19,6 +19,7 @@ from raftnomad.model.api_defaults import fill
 from raftnomad.model.implied import with_implied_constraints
 from raftnomad.model.job import Job, Task, TaskGroup
 from raftnomad.model.policies import ScalingPolicy, UpdateStrategy
+from raftnomad.model.resources import NetworkResource, Port
 from raftnomad.model.row import Row
 from raftnomad.model.service import Service, WorkloadIdentity
 
@@ -120,7 +121,7 @@ def _group(group: TaskGroup, job: Job) -> TaskGroup:
         affinities=group.affinities or None,
         spreads=group.spreads or None,
         volumes=group.volumes or None,
-        networks=group.networks or None,
+        networks=_networks(group.networks),
         services=_services(group.services, job, group, None),
         scaling=_scaling(group.scaling, job, group, None),
     )
@@ -149,6 +150,21 @@ def _task(task: Task, group: TaskGroup, job: Job) -> Task:
         identity=_own_identity(task.identity),
         identities=identities,
     )
+
+
+def _networks(networks: tuple[NetworkResource, ...] | None) -> tuple[NetworkResource, ...] | None:
+    if not networks:
+        return None
+    return tuple(
+        replace(network, dynamic_ports=_ports(network.dynamic_ports), reserved_ports=_ports(network.reserved_ports))
+        for network in networks
+    )
+
+
+def _ports(ports: tuple[Port, ...] | None) -> tuple[Port, ...] | None:
+    if not ports:
+        return None
+    return tuple(port if port.host_network else replace(port, host_network="default") for port in ports)
 
 
 def _own_identity(identity: WorkloadIdentity | None) -> WorkloadIdentity:

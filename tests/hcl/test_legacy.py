@@ -44,7 +44,7 @@ def test_json_is_the_same_language_with_other_clothes():
         ('a = "x', "At 1:5"),
         ("a = [1", "At 1:7"),
         ("= 1", "At 1:1"),
-        ("{,}", "At 1:2"),
+        ("{1}", "At 1:2"),
     ],
 )
 def test_mistakes_have_their_place(text, where):

@@ -42,7 +42,7 @@ BROKEN = [
     ("a = 1\na = 2\n", "2,1-2: Attribute redefined"),
     ('a "x${1}" {\n}\n', "1,5-7: Invalid string literal"),
     ("a { b = 1, c = 2 }\n", "1,10-11: Invalid single-argument block definition"),
-    ("a { b {} }\n", "1,5-6: Argument definition required"),
+    ("a { b {} }\n", "1,5-8: Argument definition required"),
     ('a = "%{ if true }x"\n', "1,19-20: Unexpected end of template"),
     ("a = [for n : n]\n", "1,12-13: Invalid 'for' expression"),
     ("a = 1 & 2\n", "1,7-8: Unsupported operator"),
