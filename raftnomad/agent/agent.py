@@ -1,0 +1,221 @@
+"""The agent: ports open first, then the server, then the client; the other way round when it ends."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from raftnomad.agent.addresses import Places, places
+from raftnomad.agent.client_part import ClientPart, rpc_context
+from raftnomad.agent.server_part import Places as ServerPlaces
+from raftnomad.agent.server_part import ServerPart, ServerPartSettings
+from raftnomad.api.api import AgentFacts, Api
+from raftnomad.api.forward import Forwarder
+from raftnomad.api.serve import HttpServer, Limits
+from raftnomad.certificates import settings as certificates
+from raftnomad.certificates.settings import TlsSettings
+from raftnomad.clock import Clock, SystemClock
+from raftnomad.config.settings import AgentConfig
+from raftnomad.errors import ConfigurationError
+from raftnomad.identifiers import RandomBytes, system_random_bytes
+from raftnomad.members.joining import Retry
+from raftnomad.raft.reach import join_address, split_address
+from raftnomad.server.settings import ServerSettings
+from raftnomad.tasks import Tasks
+from raftnomad.version import NOMAD_VERSION
+from raftnomad.web import Answer, Request, Response
+
+logger = logging.getLogger(__name__)
+
+SECOND = 1_000_000_000
+RPC_PORT = 4647
+
+
+class Agent:
+    """`start` returns once the ports answer; a server that waits for its cluster goes on doing so in the background.
+
+    fail: told once why the agent cannot go on; the process should end.
+    """
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        fail: Callable[[str], None],
+        clock: Clock | None = None,
+        random_bytes: RandomBytes = system_random_bytes,
+    ) -> None:
+        self.config = config
+        self._fail = fail
+        self._clock = clock or SystemClock()
+        self._random_bytes = random_bytes
+        self._places: Places = places(config)
+        self._tls = _tls(config)
+        self._dev_directory = Path(tempfile.mkdtemp(prefix="raftnomad-dev-")) if _needs_directory(config) else None
+        self._data_dir = self._dev_directory or Path(config.data_dir)
+        self._tasks = Tasks("agent", lambda error: fail(f"{type(error).__name__}: {error}"))
+        self._http = HttpServer(
+            self._handle, limits=Limits(connections_per_address_max=config.limits.http_max_conns_per_client)
+        )
+        self._server: ServerPart | None = None
+        self._client: ClientPart | None = None
+        self._api: Api | None = None
+
+    @property
+    def http_address(self) -> str:
+        return self._places.http.advertised
+
+    async def start(self) -> None:
+        """Raises ConfigurationError and DataDirectoryError; nothing is left open then."""
+        try:
+            await self._start()
+        except BaseException:
+            await self.stop(leave=False)
+            raise
+
+    async def _start(self) -> None:
+        place = self._places.http
+        context = certificates.http_server_context(self._tls) if self._tls and self._tls.http else None
+        try:
+            await self._http.listen_on(place.host, place.port, context)
+        except OSError as error:
+            raise ConfigurationError(
+                f"can't listen on {place.host}:{place.port} for http: {error.strerror or error}; "
+                "end what uses the port, or choose another: ports { http = ... }"
+            ) from error
+        if self.config.server.enabled:
+            self._server = ServerPart(self._server_settings(), self._clock, self._random_bytes, self._fail)
+            await self._server.begin(self._http.protocol_factory)
+        if self.config.client.enabled:
+            self._client = ClientPart(
+                self.config,
+                self._data_dir,
+                place.advertised,
+                self._servers(),
+                self._tls if self._tls is not None and self._tls.rpc else None,
+                self._clock,
+                self._random_bytes,
+            )
+        if self._server is None:
+            assert self._client is not None
+            self._api = self._make_api(servers=self._client.connection.servers)
+            await self._client.start()
+        else:
+            self._tasks.start(self._join_cluster(self._server), "join the cluster")
+
+    async def _join_cluster(self, part: ServerPart) -> None:
+        server = await part.found()
+        self._api = self._make_api(server=server, members=part.members)
+        if self._client is not None:
+            await self._client.start()
+        logger.info("the agent is up: %s", self.http_address)
+
+    def _make_api(self, **parts: Any) -> Api:
+        tls = self._tls
+        return Api(
+            client=self._client.local() if self._client is not None else None,
+            forwarder=Forwarder(rpc_context(tls if tls is not None and tls.rpc else None)),
+            facts=AgentFacts(
+                region=self.config.region,
+                configuration=shown(self.config),
+                response_headers=self.config.http_api_response_headers,
+            ),
+            clock=self._clock,
+            **parts,
+        )
+
+    async def _handle(self, request: Request) -> Answer:
+        if self._api is not None:
+            return await self._api.handle(request)
+        waiting = self._server.members.waiting_for if self._server is not None else ""
+        text = f"No cluster leader: this server waits for {waiting}" if waiting else "No cluster leader"
+        return Response(status=500, body=text.encode(), content_type="text/plain; charset=utf-8")
+
+    async def stop(self, leave: bool) -> None:
+        """Tasks go on, but for a dev agent, with which everything ends."""
+        await self._tasks.cancel()
+        await self._http.stop()
+        if self._client is not None and self._client.client.node_id:
+            await self._client.stop(kill_tasks=self.config.dev_mode)
+        if self._api is not None:
+            await self._api.close()
+        if self._server is not None:
+            await self._server.stop(leave)
+        if self._dev_directory is not None:
+            shutil.rmtree(self._dev_directory, ignore_errors=True)
+
+    def _servers(self) -> list[str]:
+        """Where a client asks: what is configured, or the server in this very process."""
+        if self.config.server.enabled:
+            return [self._places.rpc.advertised]
+        configured = [*self.config.client.servers, *self.config.client.server_join.retry_join]
+        return [join_address(*split_address(address, RPC_PORT)) for address in configured]
+
+    def _server_settings(self) -> ServerPartSettings:
+        config, server = self.config, self.config.server
+        join = server.server_join
+        retry = Retry(
+            addresses=(*join.retry_join, *join.start_join, *server.retry_join, *server.start_join),
+            interval_s=(server.retry_interval_ns or join.retry_interval_ns) / SECOND,
+            attempts_max=server.retry_max or join.retry_max,
+        )
+        return ServerPartSettings(
+            directory=self._data_dir / "server",
+            server=ServerSettings(
+                name=config.name,
+                region=config.region,
+                datacenter=config.datacenter,
+                heartbeat_ttl_s=server.min_heartbeat_ttl_ns / SECOND,
+                heartbeat_grace_s=server.heartbeat_grace_ns / SECOND,
+                heartbeats_per_second_max=server.max_heartbeats_per_second,
+                gc_interval_s=server.job_gc_interval_ns / SECOND,
+                eval_gc_threshold_s=server.eval_gc_threshold_ns / SECOND,
+                batch_eval_gc_threshold_s=server.batch_eval_gc_threshold_ns / SECOND,
+                job_gc_threshold_s=server.job_gc_threshold_ns / SECOND,
+                node_gc_threshold_s=server.node_gc_threshold_ns / SECOND,
+                deployment_gc_threshold_s=server.deployment_gc_threshold_ns / SECOND,
+            ),
+            places=ServerPlaces(
+                bind_host=self._places.rpc.host,
+                rpc_port=self._places.rpc.port,
+                serf_port=self._places.serf.port,
+                http_address=self._places.http.advertised,
+                rpc_address=self._places.rpc.advertised,
+                serf_address=self._places.serf.advertised,
+            ),
+            bootstrap_expect=server.bootstrap_expect or (0 if retry.addresses else 1),
+            retry=retry,
+            tls=self._tls if self._tls is not None and self._tls.rpc else None,
+            build=NOMAD_VERSION,
+        )
+
+
+def _needs_directory(config: AgentConfig) -> bool:
+    return config.dev_mode and not config.data_dir
+
+
+def _tls(config: AgentConfig) -> TlsSettings | None:
+    tls = config.tls
+    if not tls.http and not tls.rpc:
+        return None
+    return TlsSettings(
+        ca_file=tls.ca_file,
+        cert_file=tls.cert_file,
+        key_file=tls.key_file,
+        http=tls.http,
+        rpc=tls.rpc,
+        verify_server_hostname=tls.verify_server_hostname,
+        verify_https_client=tls.verify_https_client,
+    )
+
+
+def shown(config: AgentConfig) -> Mapping[str, Any]:
+    """The configuration as `agent/self` shows it: Nomad's names; nothing in it is secret."""
+    values: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(config))
+    values["Version"] = {"Version": NOMAD_VERSION, "VersionPrerelease": "", "VersionMetadata": "", "Revision": ""}
+    return values

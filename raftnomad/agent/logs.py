@@ -1,0 +1,85 @@
+"""The agent's log: to stderr and, with `log_file`, to a file; as text or JSON lines; its level can be changed."""
+
+from __future__ import annotations
+
+import json
+import logging
+import logging.handlers
+import os
+import sys
+import time
+
+from raftnomad.config.settings import AgentConfig
+from raftnomad.errors import ConfigurationError
+
+_LEVELS = {
+    "OFF": logging.CRITICAL + 10,
+    "TRACE": 5,
+    "DEBUG": logging.DEBUG,
+    "INFO": logging.INFO,
+    "WARN": logging.WARNING,
+    "ERROR": logging.ERROR,
+}
+_NAMES = {5: "TRACE", logging.DEBUG: "DEBUG", logging.INFO: "INFO", logging.WARNING: "WARN", logging.ERROR: "ERROR"}
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-11-24T04:27:05.123Z [INFO]  raft.node: text`."""
+
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        when = self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}Z"
+        level = f"[{_NAMES.get(record.levelno, 'ERROR')}]".ljust(7)
+        text = f"{when} {level} {_short(record.name)}: {record.getMessage()}"
+        return f"{text}\n{self.formatException(record.exc_info)}" if record.exc_info else text
+
+
+class JsonFormatter(logging.Formatter):
+    converter = staticmethod(time.gmtime)
+
+    def format(self, record: logging.LogRecord) -> str:
+        entry = {
+            "@level": _NAMES.get(record.levelno, "ERROR").lower(),
+            "@message": record.getMessage(),
+            "@module": _short(record.name),
+            "@timestamp": self.formatTime(record, "%Y-%m-%dT%H:%M:%S") + f".{record.msecs:03.0f}Z",
+        }
+        if record.exc_info:
+            entry["error"] = self.formatException(record.exc_info)
+        return json.dumps(entry)
+
+
+def _short(name: str) -> str:
+    return name.removeprefix("raftnomad.")
+
+
+def set_up(config: AgentConfig) -> None:
+    """Raises ConfigurationError when the log file cannot be written."""
+    formatter = JsonFormatter() if config.log_json else TextFormatter()
+    handlers: list[logging.Handler] = [logging.StreamHandler(sys.stderr)]
+    if config.log_file:
+        path = os.path.join(config.log_file, "nomad.log") if config.log_file.endswith("/") else config.log_file
+        try:
+            os.makedirs(os.path.dirname(path) or ".", exist_ok=True)
+            handlers.append(
+                logging.handlers.RotatingFileHandler(
+                    path, maxBytes=config.log_rotate_bytes, backupCount=max(config.log_rotate_max_files, 1)
+                )
+            )
+        except OSError as error:
+            raise ConfigurationError(f"log_file: {path} can't be written: {error.strerror}") from error
+    root = logging.getLogger()
+    for handler in handlers:
+        handler.setFormatter(formatter)
+    root.handlers[:] = handlers
+    set_level(config.log_level)
+    logging.getLogger("aiohttp").setLevel(logging.WARNING)
+    logging.getLogger("urllib3").setLevel(logging.WARNING)
+    logging.getLogger("docker").setLevel(logging.WARNING)
+    logging.getLogger("asyncio").setLevel(logging.WARNING)
+
+
+def set_level(level: str) -> None:
+    logging.getLogger("raftnomad").setLevel(_LEVELS[level.upper()])
+    logging.getLogger().setLevel(max(_LEVELS[level.upper()], logging.INFO))
