@@ -23,6 +23,10 @@ from raftnomad.model.status import TERMINAL_CLIENT_STATUSES, ClientStatus, Desir
 DOWN, MISSING, DISCONNECTED = "down", "missing", "disconnected"
 
 
+Use = tuple[tuple[float, float, float, float], tuple[tuple[str, int | str], ...]]
+"""(cpu MHz, memory MiB, disk MiB, cores), and what is held by name."""
+
+
 class AllocView(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """An allocation of the job as a scheduler reads it; the job's version instead of the job.
 
@@ -116,12 +120,13 @@ def read_input(
         node_ids[alloc.node_id] = None
         if alloc.job is not None and (job is None or alloc.job.version != job.version):
             versions[alloc.job.version] = alloc.job
+    uses: dict[int, Use] = {}
     tainted = {node_id: taint for node_id in node_ids if (taint := _taint(state.nodes.get(node_id)))}
     return SchedulerInput(
         evaluation=evaluation,
         job=job,
         versions=versions,
-        allocations=tuple(view_of(alloc) for alloc in allocations),
+        allocations=tuple(view_of(alloc, uses) for alloc in allocations),
         deployment=state.latest_deployment(namespace, job_id),
         tainted=tainted,
         configuration=state.scheduler_configuration,
@@ -140,9 +145,16 @@ def _taint(node: Node | None) -> str:
     return DOWN if node.status == NodeStatus.DOWN else ""
 
 
-def view_of(alloc: Allocation) -> AllocView:
+def view_of(alloc: Allocation, uses: dict[int, Use] | None = None) -> AllocView:
+    """`uses` remembers by identity what resources that many allocations share come to."""
     transition, health, job = alloc.desired_transition, alloc.deployment_status, alloc.job
-    cpu, memory, disk, cores = demand_of(alloc.allocated_resources).tolist()
+    resources = alloc.allocated_resources
+    use = None if uses is None else uses.get(id(resources))
+    if use is None:
+        cpu, memory, disk, cores = demand_of(resources).tolist()
+        use = (cpu, memory, disk, cores), tuple(held_names(resources))
+        if uses is not None:
+            uses[id(resources)] = use
     return AllocView(
         id=alloc.id,
         name=alloc.name,
@@ -168,8 +180,8 @@ def view_of(alloc: Allocation) -> AllocView:
         ended_ns=_ended_ns(alloc),
         ran_well=_ran_well(alloc),
         unknown_since_ns=_unknown_since_ns(alloc),
-        demand=(cpu, memory, disk, cores),
-        held=tuple(held_names(alloc.allocated_resources)),
+        demand=use[0],
+        held=use[1],
     )
 
 
