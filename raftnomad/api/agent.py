@@ -93,8 +93,12 @@ async def force_leave(context: Context, request: Request) -> Answer:
     name = request.get("node")
     if not name:
         raise BadRequest("missing node to force leave")
+    try:
+        prune = flag(request, "prune")
+    except RaftnomadError:
+        raise BadRequest("invalid prune value") from None
     if context.members is not None:
-        await context.members.force_leave(name, prune=flag(request, "prune"))
+        await context.members.force_leave(name, prune=prune)
     return Response()
 
 
@@ -119,3 +123,11 @@ async def schedulers_configuration(context: Context, _request: Request) -> Answe
             "enabled_schedulers": ENABLED_SCHEDULERS,
         }
     )
+
+
+async def reload(context: Context, _request: Request) -> Answer:
+    """As SIGHUP does."""
+    if context.reload is None:
+        raise NotBuilt("this agent has nothing that it could reload")
+    context.reload()
+    return Response()

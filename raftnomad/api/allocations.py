@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import msgspec
-
-from raftnomad.api import answers, stubs
+from raftnomad.api import answers, shown, stubs
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
 from raftnomad.api.job_writes import new_evaluation
@@ -13,7 +11,7 @@ from raftnomad.api.query import flag, query
 from raftnomad.errors import NotFound
 from raftnomad.fsm.commands import TransitionAllocations
 from raftnomad.fsm.state import State
-from raftnomad.model.allocation import Allocation, DesiredTransition, TaskEvent, TaskState
+from raftnomad.model.allocation import Allocation, DesiredTransition
 from raftnomad.model.status import EvalTrigger
 from raftnomad.web import Answer, Request
 
@@ -46,31 +44,9 @@ async def read_allocation(context: Context, request: Request) -> Answer:
         alloc = state.allocations.get(identifier)
         if alloc is None:
             return Found(index=state.table_index("allocations"), missing="alloc not found")
-        return Found(index=alloc.modify_index, value=_with_display_messages(alloc))
+        return Found(index=alloc.modify_index, value=shown.allocation(alloc))
 
     return await query(context, request, [("allocations", "id", identifier)], read)
-
-
-def _with_display_messages(alloc: Allocation) -> Allocation:
-    """Clients show `DisplayMessage`; an event of an older client agent may have none."""
-    if not alloc.task_states:
-        return alloc
-    states = {name: _displayed(state) for name, state in alloc.task_states.items()}
-    return msgspec.structs.replace(alloc, task_states=states)
-
-
-def _displayed(state: TaskState) -> TaskState:
-    if all(event.display_message for event in state.events or ()):
-        return state
-    events = tuple(
-        event if event.display_message else msgspec.structs.replace(event, display_message=_message(event))
-        for event in state.events or ()
-    )
-    return msgspec.structs.replace(state, events=events)
-
-
-def _message(event: TaskEvent) -> str:
-    return event.message or event.driver_error or event.setup_error or event.kill_reason or event.driver_message
 
 
 async def stop_allocation(context: Context, request: Request) -> Answer:

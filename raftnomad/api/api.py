@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
-from raftnomad.api import agent_without_server, answers, between_servers, elsewhere
+from raftnomad.api import agent_without_server, answers, between_servers, cors, elsewhere
 from raftnomad.api.blocking import Watchers
 from raftnomad.api.context import Context
 from raftnomad.api.elsewhere import AskServers, AtNode, Here
@@ -68,6 +68,7 @@ class Api:
         facts: AgentFacts | None = None,
         clock: Clock | None = None,
         telemetry: Registry = registry,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         assert server is not None or servers is not None, "an agent that is no server has to know some"
         self._server = server
@@ -77,6 +78,7 @@ class Api:
         self._facts = facts or AgentFacts()
         self._clock = clock or SystemClock()
         self._telemetry = telemetry
+        self._reload = reload
         self._unsubscribe: Callable[[], None] = lambda: None
         self.watchers = Watchers(server.state.index if server is not None else 0)
         self._local = Router(client.routes if client is not None else ())
@@ -94,6 +96,7 @@ class Api:
             watchers=self.watchers,
             members=members,
             configuration=dict(self._facts.configuration),
+            reload=self._reload,
             client_statistics=self._client.statistics if self._client is not None else None,
         )
         return [shown, *server_routes(context)]
@@ -118,6 +121,8 @@ class Api:
             return _redirected(redirect, request)
         if not request.path.startswith(("/v1/", "/.well-known/")):
             return _outside_the_api(request)
+        if (allowed := cors.preflight(request)) is not None:
+            return allowed
         try:
             answer = await self._answer(request)
         except Exception as error:
@@ -127,7 +132,7 @@ class Api:
         return self._finished(answer, request)
 
     def _finished(self, answer: Answer, request: Request) -> Answer:
-        headers = {**self._facts.response_headers, **answer.headers}
+        headers = {**self._facts.response_headers, **cors.headers(request), **answer.headers}
         if isinstance(answer, Stream):
             return replace(answer, headers=headers)
         pretty = request.has("pretty") and request.get("pretty") != "0"

@@ -23,6 +23,8 @@ class Context:
     """The agent's configuration as `agent/self` shows it; secrets already replaced."""
     client_statistics: Callable[[], dict[str, str]] | None = None
     """Of the client in this process, if there is one."""
+    reload: Callable[[], None] | None = None
+    """What `PUT /v1/agent/reload` does."""
 
     @property
     def client_enabled(self) -> bool:

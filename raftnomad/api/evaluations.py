@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from raftnomad.api import stubs
+from raftnomad.api import shown, stubs
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
 from raftnomad.api.listing import BY_CREATION, BY_ID, Listing, check_id, check_id_prefix
@@ -34,7 +34,11 @@ async def list_evaluations(context: Context, request: Request) -> Answer:
             if listing.in_namespace(row) and status in ("", row.status) and job_id in ("", row.job_id)
         )
         page = listing.page(rows, BY_ID if listing.prefix else BY_CREATION)
-        return Found(index=state.table_index("evaluations"), value=page.rows, next_token=page.next_token)
+        return Found(
+            index=state.table_index("evaluations"),
+            value=[shown.evaluation(row) for row in page.rows],
+            next_token=page.next_token,
+        )
 
     return await query(context, request, [("evaluations",)], read)
 
@@ -69,9 +73,9 @@ async def read_evaluation(context: Context, request: Request) -> Answer:
         if evaluation is None:
             return Found(index=state.table_index("evaluations"), missing="eval not found")
         if not related:
-            return Found(index=evaluation.modify_index, value=evaluation)
+            return Found(index=evaluation.modify_index, value=shown.evaluation(evaluation))
         relatives = tuple(stubs.evaluation_stub(row) for row in _related(state, evaluation))
-        value = msgspec.structs.replace(evaluation, related_evals=relatives or None)
+        value = msgspec.structs.replace(shown.evaluation(evaluation), related_evals=relatives or None)
         return Found(index=max(evaluation.modify_index, *(row.modify_index for row in relatives), 0), value=value)
 
     watch = [("evaluations",)] if related else [("evaluations", "id", identifier)]

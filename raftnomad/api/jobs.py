@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from raftnomad.api import answers, stubs
+from raftnomad.api import answers, shown, stubs
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
 from raftnomad.api.listing import BY_NAMESPACE_AND_ID, Listing
@@ -132,7 +132,8 @@ async def job_evaluations(context: Context, request: Request) -> Answer:
     namespace, job_id = _key(request)
 
     def read(state: State) -> Found:
-        return Found(index=state.table_index("evaluations"), value=state.evaluations_of_job(namespace, job_id))
+        value = [shown.evaluation(row) for row in state.evaluations_of_job(namespace, job_id)]
+        return Found(index=state.table_index("evaluations"), value=value)
 
     return await query(context, request, [("evaluations", "job", (namespace, job_id))], read)
 

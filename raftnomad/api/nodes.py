@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from raftnomad.api import answers, stubs
+from raftnomad.api import answers, shown, stubs
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
 from raftnomad.api.listing import BY_ID, Listing, check_id, check_id_prefix
@@ -52,16 +52,19 @@ async def read_node(context: Context, request: Request) -> Answer:
         node = state.nodes.get(identifier)
         if node is None:
             return Found(index=state.table_index("nodes"), missing="node not found")
-        return Found(index=node.modify_index, value=stubs.node(node))
+        return Found(index=node.modify_index, value=shown.node(node))
 
     return await query(context, request, [("nodes", "id", identifier)], read)
 
 
 async def node_allocations(context: Context, request: Request) -> Answer:
-    identifier = _identifier(request)
+    identifier = request.parameters["id"]
 
     def read(state: State) -> Found:
-        return Found(index=state.table_index("allocations"), value=state.allocations_of_node(identifier))
+        return Found(
+            index=state.table_index("allocations"),
+            value=[shown.allocation(row) for row in state.allocations_of_node(identifier)],
+        )
 
     return await query(context, request, [("allocations", "node", identifier)], read)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from raftnomad.errors import NotBuilt
-from raftnomad.web import Answer, Handler, Request
+from raftnomad.web import Answer, Handler, Request, Response
 
 
 def not_built(what: str) -> Handler:
@@ -17,3 +17,7 @@ def not_built(what: str) -> Handler:
 
 async def enterprise_only(_request: Request) -> Answer:
     raise NotBuilt("Nomad Enterprise only endpoint")
+
+
+async def no_license(_request: Request) -> Answer:
+    return Response(status=204)

@@ -28,7 +28,7 @@ from raftnomad.api import (
     system,
 )
 from raftnomad.api.context import Context
-from raftnomad.api.not_built import enterprise_only, not_built
+from raftnomad.api.not_built import enterprise_only, no_license, not_built
 from raftnomad.sdk.agent_protocol import PREFIX
 from raftnomad.web import Answer, Request, Route
 
@@ -108,6 +108,7 @@ SERVER_ROUTES: tuple[tuple[tuple[str, ...], str, ContextHandler, str], ...] = (
     (PUT, "/v1/agent/force-leave", agent.force_leave, "agent:write"),
     (GET, "/v1/agent/servers", agent.servers, "agent:read"),
     (GET, "/v1/agent/health", agent.health, "none"),
+    (PUT, "/v1/agent/reload", agent.reload, "agent:write"),
     (GET, "/v1/agent/schedulers", agent.schedulers, "agent:read"),
     (GET, "/v1/agent/schedulers/config", agent.schedulers_configuration, "agent:read"),
     (GET, "/v1/status/leader", status.leader, "none"),
@@ -149,7 +150,6 @@ NOT_BUILT: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (GET, "/v1/agent/pprof/{name}", "profiles"),
     (PUT, "/v1/agent/schedulers/config", "changing the number of schedulers"),
     (ANY, "/v1/agent/keyring/{operation}", "gossip keys: certificates protect the serf port instead"),
-    (PUT, "/v1/agent/reload", "reloading the configuration over HTTP; send SIGHUP"),
     (ANY, "/v1/operator/autopilot/configuration", "autopilot"),
     (ANY, "/v1/operator/autopilot/health", "autopilot"),
     (("GET", *PUT), "/v1/operator/snapshot", "snapshots over HTTP"),
@@ -187,7 +187,6 @@ ENTERPRISE = (
     "/v1/recommendations",
     "/v1/recommendations/apply",
     "/v1/recommendation/{id}",
-    "/v1/operator/utilization",
 )
 
 
@@ -202,3 +201,6 @@ def other_routes() -> Iterator[Route]:
         yield Route(methods, pattern, not_built(what), "none")
     for pattern in ENTERPRISE:
         yield Route(ANY, pattern, enterprise_only, "none")
+    yield Route(("POST",), "/v1/operator/utilization", enterprise_only, "none")
+    yield Route(PUT_ONLY, "/v1/operator/license", enterprise_only, "none")
+    yield Route(GET, "/v1/operator/license", no_license, "none")

@@ -15,17 +15,6 @@ from raftnomad.model.node import Node, NodeListStub
 from raftnomad.model.row import Row
 
 
-class NodeAnswer(Node, frozen=True, kw_only=True):
-    """A node as the API shows it: without its secret, with the boolean that old clients look for."""
-
-    drain: bool = False
-
-
-def node(row: Node) -> NodeAnswer:
-    fields = {name: getattr(row, name) for name in row.__struct_fields__}
-    return NodeAnswer(**{**fields, "secret_id": "", "drain": row.drain_strategy is not None})
-
-
 def node_stub(row: Node, *, resources: bool = False, os: bool = False) -> NodeListStub:
     attributes = row.attributes or {}
     return NodeListStub(

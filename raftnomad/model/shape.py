@@ -41,6 +41,10 @@ class _Duration:
 
 
 DURATION = _Duration()
+DURATION_OR_TEXT = _Duration()
+"""The few durations that the API also takes as text, such as `24h`."""
+
+_TEXT_TOO = ("node_identity_ttl_ns",)
 _INTEGER_TIMES = ("_time_ns",)
 
 _SCALARS: dict[Any, Shape] = {
@@ -50,6 +54,7 @@ _SCALARS: dict[Any, Shape] = {
     bool: Shape("bool", "bool", "bool", False),
     bytes: Shape("bytes", "string", "[]uint8", None),
     DURATION: Shape("int", "number", "time.Duration", 0),
+    DURATION_OR_TEXT: Shape("duration", "number", "time.Duration", 0),
     Any: Shape("any", "", "interface {}"),
 }
 
@@ -81,7 +86,7 @@ def _struct_shape(row_type: type[Row]) -> Shape:
     for field in msgspec.structs.fields(row_type):
         hint = hints[field.name]
         if field.name.endswith("_ns") and not field.name.endswith(_INTEGER_TIMES):
-            hint = DURATION
+            hint = DURATION_OR_TEXT if field.name in _TEXT_TOO else DURATION
         entry = Field(field.encode_name, hint, field.name)
         fields[field.encode_name] = entry
         fields.setdefault(field.encode_name.lower(), entry)

@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from raftnomad.durations import parse_duration
 from raftnomad.errors import BadRequest
 from raftnomad.model.row import Row
 from raftnomad.model.shape import Shape, shape_of
@@ -162,6 +163,8 @@ class _Reading:
             return value
         if value is None:
             return None
+        if shape.kind == "duration" and isinstance(value, str):
+            return _duration(value)
         if _kind(value) != shape.json:
             raise self._mismatch(value, shape, path)
         match shape.kind:
@@ -172,7 +175,7 @@ class _Reading:
             case "map":
                 items = typing.cast("dict[str, object]", value).items()
                 return {k: self._element(shape, v, path, depth) for k, v in items}
-            case "int":
+            case "int" | "duration":
                 return self._integer(shape, value, path)
             case "float":
                 return float(typing.cast("float", value))
@@ -214,6 +217,13 @@ class _Reading:
             return BadRequest(f"json: cannot unmarshal {what} into Go value of type {shape.go_type}")
         where = ".".join([self._struct, *path])
         return BadRequest(f"json: cannot unmarshal {what} into Go struct field {where} of type {shape.go_type}")
+
+
+def _duration(text: str) -> int:
+    try:
+        return parse_duration(text)
+    except ValueError as error:
+        raise BadRequest(str(error)) from None
 
 
 def _kind(value: object) -> str:

@@ -1,0 +1,89 @@
+"""Rows as the API shows them whole, where that is not how they are kept: secrets out, fields for old clients in."""
+
+from __future__ import annotations
+
+import msgspec
+from msgspec.structs import replace
+
+from raftnomad.model.allocation import Allocation, DesiredTransition, TaskEvent, TaskState
+from raftnomad.model.evaluation import Evaluation
+from raftnomad.model.node import Node
+from raftnomad.model.resources import AllocatedResources, AllocatedTaskResources, Resources
+from raftnomad.model.row import ZERO_TIME
+
+
+class ShownNode(Node, frozen=True, kw_only=True):
+    """A node without its secret, with the boolean that old clients look for."""
+
+    drain: bool = False
+
+
+def node(row: Node) -> ShownNode:
+    fields = {name: getattr(row, name) for name in row.__struct_fields__}
+    return ShownNode(**{**fields, "secret_id": "", "drain": row.drain_strategy is not None})
+
+
+def evaluation(row: Evaluation) -> Evaluation:
+    """A time that was never set is left out; the encoder only knows it when it is the very default."""
+    if row.wait_until is ZERO_TIME or row.wait_until != ZERO_TIME:
+        return row
+    return replace(row, wait_until=ZERO_TIME)
+
+
+_NO_TRANSITION: DesiredTransition = next(
+    field.default for field in msgspec.structs.fields(Allocation) if field.name == "desired_transition"
+)
+
+
+def allocation(row: Allocation) -> Allocation:
+    """With the resources in the three forms that older clients read, and a text for every task event."""
+    given = row.allocated_resources
+    if row.desired_transition == _NO_TRANSITION:
+        row = replace(row, desired_transition=_NO_TRANSITION)
+    if given is not None:
+        tasks = {name: _task_resources(task) for name, task in (given.tasks or {}).items()}
+        row = replace(
+            row,
+            resources=_all_resources(given),
+            shared_resources=Resources(disk_mb=given.shared.disk_mb, networks=given.shared.networks),
+            task_resources=tasks,
+        )
+    if row.task_states:
+        row = replace(row, task_states={name: _displayed(state) for name, state in row.task_states.items()})
+    return row
+
+
+def _task_resources(task: AllocatedTaskResources) -> Resources:
+    return Resources(
+        cpu=task.cpu.cpu_shares,
+        cores=len(task.cpu.reserved_cores or ()),
+        memory_mb=task.memory.memory_mb,
+        memory_max_mb=task.memory.memory_max_mb,
+        networks=task.networks,
+    )
+
+
+def _all_resources(given: AllocatedResources) -> Resources:
+    tasks = list((given.tasks or {}).values())
+    networks = (*(given.shared.networks or ()), *(network for task in tasks for network in task.networks or ()))
+    return Resources(
+        cpu=sum(task.cpu.cpu_shares for task in tasks),
+        memory_mb=sum(task.memory.memory_mb for task in tasks),
+        memory_max_mb=sum(task.memory.memory_max_mb or task.memory.memory_mb for task in tasks),
+        disk_mb=given.shared.disk_mb,
+        networks=networks or None,
+    )
+
+
+def _displayed(state: TaskState) -> TaskState:
+    if all(event.display_message for event in state.events or ()):
+        return state
+    events = tuple(
+        event if event.display_message else replace(event, display_message=_message(event))
+        for event in state.events or ()
+    )
+    return replace(state, events=events)
+
+
+def _message(event: TaskEvent) -> str:
+    return event.message or event.driver_error or event.setup_error or event.kill_reason or event.driver_message
