@@ -41,6 +41,7 @@ class Administration:
         heartbeat_s: float,
         peers_changed: Callable[[], None],
         kick: Callable[[], None],
+        first_number: int,
     ) -> None:
         self._core = core
         self._network = network
@@ -51,7 +52,7 @@ class Administration:
         self._peers_changed = peers_changed
         self._kick = kick
         self._changing = False
-        self._number = 0
+        self._number = first_number
         self._asked: dict[int, asyncio.Future[str]] = {}
         self.joining: dict[str, Member] = {}
         """Newcomers that are being sent the state before they become members."""

@@ -117,6 +117,7 @@ class Journal:
         self._commit_index = 0
         self._commit_recorded = 0
         self._position = 0
+        self._is_full = False
         self._synced = 0
         self._durable_index = 0
         self._cuts: list[tuple[int, int]] = []
@@ -297,8 +298,11 @@ class Journal:
         try:
             self._rotate(needed)
         except OSError as error:
-            logger.error("no room for the log in %s: %s", self._directory, error)
+            if not self._is_full:
+                logger.error("no room for the log in %s: %s", self._directory, error)
+            self._is_full = True
             return False
+        self._is_full = False
         return True
 
     def _rotate(self, needed: int) -> None:

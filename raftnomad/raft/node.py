@@ -92,7 +92,13 @@ class RaftNode:
         self._elections = Elections(core, self._settings, self._chance, self._network.send)
         self._filter = Filter(core, self._elections, self._outbox, self._network.send, self._now, self.fail)
         self._proposals = Proposals(
-            core, self._settings, self._network.send, self._network.connected, self._when_applied, self._now
+            core,
+            self._settings,
+            self._network.send,
+            self._network.connected,
+            self._when_applied,
+            self._now,
+            self._chance.getrandbits(48),
         )
         self._reads = Reads(
             core,
@@ -101,6 +107,7 @@ class RaftNode:
             lambda peer_id: self._filter.acknowledged.get(peer_id, 0),
             self._when_applied,
             self._now,
+            self._chance.getrandbits(48),
         )
         self._snapshots = Snapshotting(
             core, self._settings, self._machine, self._disk, start.snapshot, self._tasks, self._kick, self.fail
@@ -128,6 +135,7 @@ class RaftNode:
             self._settings.heartbeat_s,
             self.members_changed,
             self._kick,
+            self._chance.getrandbits(48),
         )
         self._network.listen(self)
         self._network.on_writable(self._writable_again)

@@ -138,7 +138,9 @@ class Proposals:
         reaches: Callable[[str], bool],
         when_applied: Callable[[int, Callable[[], None]], None],
         monotonic_s: Callable[[], float],
+        first_number: int,
     ) -> None:
+        """`first_number` is of chance: the answer to a question of this server's last process must fit none of ours."""
         self._core = core
         self._settings = settings
         self._send = send
@@ -148,7 +150,7 @@ class Proposals:
         self._queue = ProposalQueue(settings.queue_bytes_max)
         self._in_flight: dict[int, list[Pending]] = {}
         self._sent: dict[int, _Sent] = {}
-        self._number = 0
+        self._number = first_number
         self._forwarded: dict[str, int] = {}
         """The last batch of each follower's connection: one that comes again was taken the first time."""
         self._no_room_until_s = float("-inf")

@@ -56,6 +56,7 @@ class Reads:
         acknowledged: Callable[[str], int],
         when_applied: Callable[[int, Callable[[], None]], None],
         monotonic_s: Callable[[], float],
+        first_number: int,
     ) -> None:
         self._core = core
         self._send = send
@@ -66,7 +67,7 @@ class Reads:
         self._waiting: list[_Read] = []
         self._rounds: list[_Round] = []
         self._asked: dict[int, _Asked] = {}
-        self._number = 0
+        self._number = first_number
         self._not_before_s = float("-inf")
 
     async def read(self, timeout_s: float) -> None:
