@@ -12,16 +12,16 @@ from msgspec.structs import replace
 
 from raftnomad.fsm.apply import deployments, evaluations
 from raftnomad.fsm.apply.allocations import with_state
-from raftnomad.fsm.apply.placements import Placement, placements_of
+from raftnomad.fsm.apply.placements import ids_of, rows_of, whole, with_rows
 from raftnomad.fsm.commands import ApplyPlan
 from raftnomad.fsm.outcome import Applied, Outcome
+from raftnomad.fsm.plan_check import refused_rows
 from raftnomad.fsm.state import uses_node
 from raftnomad.fsm.transaction import Transaction
 from raftnomad.model.allocation import Allocation, AllocDeploymentStatus
 from raftnomad.model.job import Job
-from raftnomad.model.node import Node
-from raftnomad.model.plan import AllocStop, AllocUpdate, Plan
-from raftnomad.model.status import ClientStatus, DesiredStatus, Eligibility, NodeStatus
+from raftnomad.model.plan import AllocStop, AllocUpdate, PlacementBlock, Plan
+from raftnomad.model.status import ClientStatus, DesiredStatus
 
 
 def apply(txn: Transaction, command: ApplyPlan) -> Outcome:
@@ -30,32 +30,26 @@ def apply(txn: Transaction, command: ApplyPlan) -> Outcome:
         return stale
     plan = command.plan
     job = _job_of(txn, plan)
-    placements = [placement for block in plan.placements for placement in placements_of(block)]
-    new = [placement for placement in placements if placement.alloc_id not in txn.state.allocations]
-    refused = _refused(txn, plan, job, new)
+    blocks = [_without_known(txn, whole(block)) for block in plan.placements]
+    refused: tuple[str, ...] = ()
+    if job is None or not all(_has_version(txn, plan, block) for block in blocks):
+        refused = tuple(alloc_id for block in blocks for alloc_id in ids_of(block))
+        blocks = []
+    blocks, held_back, unfit = _accepted(txn, plan, blocks)
+    refused += unfit
     if refused and plan.all_at_once:
-        return Applied(txn.index, refused=tuple(placement.alloc_id for placement in new))
-    if plan.deployment is not None and plan.deployment.id not in txn.state.deployments:
-        txn.put_deployment(
-            replace(
-                plan.deployment,
-                create_index=txn.index,
-                modify_index=txn.index,
-                create_time_ns=plan.deployment.create_time_ns or txn.time_ns,
-                modify_time_ns=txn.time_ns,
-            )
-        )
-    for deployment_update in plan.deployment_updates:
-        deployments.apply_update(txn, deployment_update)
+        return Applied(txn.index, refused=refused + tuple(one for block in blocks for one in ids_of(block)))
+    _deploy(txn, plan)
     for stop in plan.stops:
-        _stop(txn, stop)
+        if stop.alloc_id not in held_back:
+            _stop(txn, stop)
     for update in plan.updates:
         _update(txn, plan, job, update)
-    if job is not None:
-        _place(txn, plan, job, [placement for placement in new if placement.alloc_id not in refused])
+    for block in blocks:
+        _place(txn, plan, block)
     if not refused:
         evaluations.store(txn, command.evaluations)
-    return Applied(txn.index, refused=tuple(refused))
+    return Applied(txn.index, refused=refused)
 
 
 def _job_of(txn: Transaction, plan: Plan) -> Job | None:
@@ -66,62 +60,77 @@ def _job_of(txn: Transaction, plan: Plan) -> Job | None:
     return txn.state.job_version(plan.namespace, plan.job_id, plan.job_version)
 
 
-def _refused(txn: Transaction, plan: Plan, job: Job | None, new: list[Placement]) -> dict[str, str]:
-    """Id -> reason of the placements that the state does not take.
+def _has_version(txn: Transaction, plan: Plan, block: PlacementBlock) -> bool:
+    version = block.job_version
+    return version is None or txn.state.job_version(plan.namespace, plan.job_id, version) is not None
 
-    What the plan itself stops makes room for what it places: the client starts the one after the other has ended.
+
+def _without_known(txn: Transaction, block: PlacementBlock) -> PlacementBlock:
+    """What has been placed already, by this plan's first application, is not placed again."""
+    ids = ids_of(block)
+    rows = {alloc_id: row for row, alloc_id in enumerate(ids) if alloc_id not in txn.state.allocations}
+    return block if len(rows) == len(ids) else with_rows(block, tuple(rows.values()))
+
+
+def _accepted(
+    txn: Transaction, plan: Plan, blocks: list[PlacementBlock]
+) -> tuple[list[PlacementBlock], dict[str, None], tuple[str, ...]]:
+    """The rows that the nodes take, the allocations that are not stopped, and the ids that are refused.
+
+    What the plan stops makes room for what it places. An allocation whose replacement is refused runs on, and keeps
+    its room: so what was accepted has to be looked at again.
     """
-    if not new:
-        return {}
-    if job is None:
-        return {placement.alloc_id: "the job is gone" for placement in new}
-    table = txn.state.node_table
-    nodes = {placement.node_id: txn.state.nodes.get(placement.node_id) for placement in new}
-    leaving = []
-    for alloc_id in dict.fromkeys(stop.alloc_id for stop in plan.stops):
-        alloc = txn.state.allocations.get(alloc_id)
-        if alloc is not None and alloc.node_id in nodes and uses_node(alloc):
-            leaving.append(alloc)
-    for alloc in leaving:
-        table.remove_allocation(alloc)
-    refused: dict[str, str] = {}
-    tried: list[Allocation] = []
-    for placement in new:
-        reason = _not_ready(nodes[placement.node_id]) or table.fits(placement.node_id, placement.resources)
-        if reason:
-            refused[placement.alloc_id] = reason
-        else:
-            trial = Allocation(
-                id=placement.alloc_id, node_id=placement.node_id, allocated_resources=placement.resources
+    held_back: dict[str, None] = {}
+    refused: list[str] = []
+    while blocks:
+        stopping = [
+            alloc
+            for stop in plan.stops
+            if stop.alloc_id not in held_back and (alloc := txn.state.allocations.get(stop.alloc_id)) is not None
+        ]
+        rows = refused_rows(txn.state.node_table, blocks, {alloc.id: alloc for alloc in stopping}.values())
+        if not any(rows):
+            break
+        for position, (block, numbers) in enumerate(zip(blocks, rows, strict=True)):
+            ids = ids_of(block)
+            out = dict.fromkeys(numbers)
+            refused.extend(ids[row] for row in out)
+            previous = block.previous or {}
+            held_back.update({previous[row]: None for row in out if row in previous})
+            blocks[position] = with_rows(block, [row for row in range(len(ids)) if row not in out])
+        held_back = {one: None for one in held_back if one not in _said_by_servers(plan)}
+    return blocks, held_back, tuple(refused)
+
+
+def _said_by_servers(plan: Plan) -> dict[str, None]:
+    """Allocations that are known to be lost: that they stop does not wait for a replacement."""
+    return {stop.alloc_id: None for stop in plan.stops if stop.client_status}
+
+
+def _deploy(txn: Transaction, plan: Plan) -> None:
+    for update in plan.deployment_updates:
+        deployments.apply_update(txn, update)
+    new = plan.deployment
+    if new is not None and new.id not in txn.state.deployments:
+        txn.put_deployment(
+            replace(
+                new,
+                create_index=txn.index,
+                modify_index=txn.index,
+                create_time_ns=new.create_time_ns or txn.time_ns,
+                modify_time_ns=txn.time_ns,
             )
-            table.add_allocation(trial)
-            tried.append(trial)
-    for trial in reversed(tried):
-        table.remove_allocation(trial)
-    for alloc in leaving:
-        table.add_allocation(alloc)
-    return refused
-
-
-def _not_ready(node: Node | None) -> str:
-    if node is None:
-        return "node does not exist"
-    if node.status != NodeStatus.READY:
-        return f"node is {node.status}"
-    if node.scheduling_eligibility == Eligibility.INELIGIBLE or node.drain_strategy is not None:
-        return "node is not eligible"
-    return ""
+        )
 
 
 def _stop(txn: Transaction, stop: AllocStop) -> None:
     alloc = txn.state.allocations.get(stop.alloc_id)
     if alloc is None:
         return
-    fields: dict[str, Any] = {
-        "desired_status": stop.desired_status,
-        "desired_description": stop.desired_description or alloc.desired_description,
-        **_touched(txn),
-    }
+    fields: dict[str, Any] = _touched(txn)
+    if alloc.desired_status == DesiredStatus.RUN:  # What has been told to stop is not called back: its room is gone.
+        fields["desired_status"] = stop.desired_status
+        fields["desired_description"] = stop.desired_description or alloc.desired_description
     if stop.client_status and uses_node(alloc):
         fields["client_status"] = stop.client_status
         if stop.client_status == ClientStatus.UNKNOWN and alloc.client_status != ClientStatus.UNKNOWN:
@@ -156,29 +165,31 @@ def _update(txn: Transaction, plan: Plan, job: Job | None, update: AllocUpdate) 
     txn.put_allocation(replace(alloc, **fields))
 
 
-def _place(txn: Transaction, plan: Plan, job: Job, placements: list[Placement]) -> None:
-    names = {placement.node_id: txn.state.nodes[placement.node_id].name for placement in placements}
-    for placement in placements:
-        block = placement.block
+def _place(txn: Transaction, plan: Plan, block: PlacementBlock) -> None:
+    version = plan.job_version if block.job_version is None else block.job_version
+    job = txn.state.job_version(plan.namespace, plan.job_id, version)
+    assert job is not None, f"version {version} of job {plan.job_id} is gone"
+    names = {node_id: txn.state.nodes[node_id].name for node_id in block.node_ids if node_id in txn.state.nodes}
+    for alloc_id, node_id, number, resources, previous, tracker in rows_of(block):
         txn.put_allocation(
             Allocation(
-                id=placement.alloc_id,
+                id=alloc_id,
                 namespace=plan.namespace,
                 eval_id=plan.eval_id,
-                name=f"{plan.job_id}.{block.task_group}[{placement.name_index}]",
-                node_id=placement.node_id,
-                node_name=names[placement.node_id],
+                name=f"{plan.job_id}.{block.task_group}[{number}]",
+                node_id=node_id,
+                node_name=names[node_id],
                 job_id=plan.job_id,
                 job=job,
                 task_group=block.task_group,
-                allocated_resources=placement.resources,
+                allocated_resources=resources,
                 metrics=block.metrics,
                 desired_status=_RUN,
                 client_status=_PENDING,
-                previous_allocation=placement.previous,
+                previous_allocation=previous,
                 deployment_id=block.deployment_id,
                 deployment_status=_CANARY if block.canary else None,
-                reschedule_tracker=placement.reschedule_tracker,
+                reschedule_tracker=tracker,
                 create_index=txn.index,
                 modify_index=txn.index,
                 alloc_modify_index=txn.index,
@@ -186,8 +197,8 @@ def _place(txn: Transaction, plan: Plan, job: Job, placements: list[Placement]) 
                 modify_time_ns=txn.time_ns,
             )
         )
-        if placement.previous:
-            _link(txn, placement.previous, placement.alloc_id)
+        if previous:
+            _link(txn, previous, alloc_id)
 
 
 _RUN = str(DesiredStatus.RUN)
