@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from raftnomad.fsm import job_status, summaries
+from raftnomad.fsm.capacity import demand_of, room_of
+from raftnomad.fsm.node_columns import DIMENSIONS
 from raftnomad.fsm.state import State, is_terminal
 from raftnomad.fsm.tables import Index, Table
-from raftnomad.model.allocation import Allocation
-from raftnomad.model.resources import AllocatedResources
 from raftnomad.model.status import ClientStatus, JobType
 
 
@@ -29,37 +29,17 @@ def violations(state: State) -> list[str]:
 def _rooms(state: State) -> Iterator[str]:
     """No node is committed beyond its capacity: what should run on it fits into it, recounted row by row."""
     for node in state.nodes.values():
-        if node.node_resources is None:
-            continue
         live = [alloc for alloc in state.allocations_of_node(node.id) if not is_terminal(alloc)]
-        cpu, memory, disk = (sum(column) for column in zip((0, 0, 0), *map(_needs, live), strict=True))
-        room = node.node_resources
-        for dimension, needed, there in (
-            ("cpu", cpu, room.cpu.cpu_shares),
-            ("memory", memory, room.memory.memory_mb),
-            ("disk", disk, room.disk.disk_mb),
-        ):
-            if needed > there:
-                yield f"node {node.id} has {there} {dimension} and is to run {needed}"
+        needed = sum((demand_of(alloc.allocated_resources) for alloc in live), start=0 * room_of(node))
+        for name, want, there in zip(DIMENSIONS, needed, room_of(node), strict=True):
+            if want > there:
+                yield f"node {node.id} has {there} {name} and is to run {want}"
         ports: dict[tuple[str, int], str] = {}
         for alloc in live:
             for port in alloc.allocated_resources.shared.ports or () if alloc.allocated_resources else ():
                 other = ports.setdefault((port.host_ip, port.value), alloc.id)
                 if other != alloc.id and port.value and not port.ignore_collision:
                     yield f"node {node.id} gives port {port.value} to {other} and {alloc.id}"
-
-
-def _needs(alloc: Allocation) -> tuple[int, int, int]:
-    resources = alloc.allocated_resources or AllocatedResources()
-    tasks = (resources.tasks or {}).values()
-    # Tasks that run before the main ones share their room with them; the sum would count it twice.
-    if any(value is not None for value in (resources.task_lifecycles or {}).values()):
-        return 0, 0, resources.shared.disk_mb
-    return (
-        sum(task.cpu.cpu_shares for task in tasks),
-        sum(task.memory.memory_mb for task in tasks),
-        resources.shared.disk_mb,
-    )
 
 
 def _node_table(state: State) -> Iterator[str]:

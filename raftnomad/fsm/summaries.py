@@ -39,7 +39,7 @@ class Steps:
         """What an evaluation says of the allocations that wait for a place, by group."""
 
     def allocation(self, old: Allocation | None, new: Allocation | None) -> None:
-        if old is not None and new is not None and old.client_status == new.client_status:
+        if old is not None and new is not None and _counts_as(old) == _counts_as(new):
             return
         for alloc, step in ((old, -1), (new, 1)):
             if alloc is None or (field := FIELD_OF.get(alloc.client_status)) is None:
@@ -59,6 +59,11 @@ class Steps:
                 continue
             fields = self.children.setdefault((job.namespace, job.parent_id), {})
             fields[job.status] = fields.get(job.status, 0) + step
+
+
+def _counts_as(alloc: Allocation) -> tuple[str, int]:
+    assert alloc.job is not None
+    return alloc.client_status, alloc.job.create_index
 
 
 def settle(txn: Transaction) -> None:
@@ -111,7 +116,7 @@ def for_job(txn: Transaction, job: Job) -> None:
         job_id=job.id,
         namespace=job.namespace,
         summary={},
-        children=JobChildrenSummary(),
+        children=_counted_children(txn.state, key),
         create_index=job.create_index,
     )
     groups = dict(summary.summary or {})
@@ -131,7 +136,12 @@ def counted(state: State, key: JobKey) -> JobSummary:
         if alloc.job.create_index == summary.create_index and field is not None:
             group = groups.get(alloc.task_group, TaskGroupSummary())
             groups[alloc.task_group] = replace(group, **{field: getattr(group, field) + 1})
-    children = {"pending": 0, "running": 0, "dead": 0}
+    return replace(summary, summary=groups, children=_counted_children(state, key))
+
+
+def _counted_children(state: State, key: JobKey) -> JobChildrenSummary:
+    counts = {"pending": 0, "running": 0, "dead": 0}
     for child in state.children_of_job(*key):
-        children[child.status] += 1
-    return replace(summary, summary=groups, children=JobChildrenSummary(**children))
+        if child.status:
+            counts[child.status] += 1
+    return JobChildrenSummary(**counts)

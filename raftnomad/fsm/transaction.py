@@ -57,8 +57,11 @@ class Transaction:
         self.summary_steps.child(old, None)
 
     def put_evaluation(self, evaluation: Evaluation) -> None:
-        self.put(self.state.evaluations, evaluation.id, evaluation)
-        self.jobs_to_settle[evaluation.namespace, evaluation.job_id] = None
+        old = self.state.evaluations.put(evaluation.id, evaluation)
+        self._touch(self.state.evaluations, evaluation.id, old)
+        for row in (old, evaluation):
+            if row is not None:
+                self.jobs_to_settle[row.namespace, row.job_id] = None
 
     def remove_evaluation(self, evaluation: Evaluation) -> None:
         self.remove(self.state.evaluations, evaluation.id)
