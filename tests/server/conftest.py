@@ -10,10 +10,8 @@ import pytest
 
 from raftnomad.fsm.machine import StateMachine
 from raftnomad.fsm.outcome import Outcome
-from raftnomad.fsm.state import State
 from raftnomad.raft.log import Member
-from raftnomad.scheduler.input import SchedulerInput, SchedulerOutput
-from raftnomad.scheduler.schedule import schedule
+from raftnomad.scheduler.process import InlineScheduler
 from raftnomad.server.server import Server
 from raftnomad.server.settings import ServerSettings
 
@@ -55,14 +53,6 @@ class LocalLog:
         return {}
 
 
-class DirectScheduling:
-    async def schedule(self, state: State, asked: SchedulerInput) -> SchedulerOutput:
-        return schedule(asked, state.node_table)
-
-    async def close(self) -> None:
-        pass
-
-
 class StepClock:
     """A clock that a test moves; sleeping is real but short, so that loops go round quickly."""
 
@@ -94,7 +84,7 @@ async def server(clock: StepClock) -> AsyncIterator[Server]:
         log=log,  # type: ignore[arg-type]
         machine=machine,
         clock=clock,
-        scheduling=DirectScheduling(),
+        scheduling=InlineScheduler(),
         settings=ServerSettings(name="server1"),
         random_bytes=Random(1).randbytes,
         on_crash=crashes.append,
