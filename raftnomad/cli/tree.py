@@ -43,6 +43,8 @@ COMMANDS: dict[str, str] = {
     "system gc": "raftnomad.cli.operator:collect_garbage",
     "tls ca create": "raftnomad.cli.tls:ca_create",
     "tls cert create": "raftnomad.cli.tls:cert_create",
+    "tls cert info": "raftnomad.cli.tls:cert_info",
+    "tls ca info": "raftnomad.cli.tls:ca_info",
 }
 
 ALIASES: dict[str, str] = {
@@ -116,6 +118,8 @@ SUMMARIES: dict[str, str] = {
     "system gc": "Forget what is over",
     "tls ca create": "Make a certificate authority",
     "tls cert create": "Make a certificate for an agent",
+    "tls cert info": "Show what an agent's certificate says",
+    "tls ca info": "Show what a CA's certificate says",
 }
 
 USAGE_EXIT_CODES: dict[str, int] = {"job plan": 255}
