@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, assert_never
 
-from raftnomad.api import agent_without_server, answers, between_servers, cors, elsewhere
+from raftnomad.api import agent_without_server, answers, cors, elsewhere
 from raftnomad.api.blocking import Watchers
 from raftnomad.api.context import Context
 from raftnomad.api.elsewhere import AskServers, AtNode, Here
@@ -105,17 +105,8 @@ class Api:
         self._unsubscribe()
         await self._forwarder.close()
 
-    async def handle_rpc(self, request: Request) -> Answer:
-        """For the rpc port, where servers and client agents of this cluster are: also what servers ask each other."""
-        return await self._handle(request)
-
     async def handle(self, request: Request) -> Answer:
-        """For the http port. Answers everything; raises nothing but what cancels it."""
-        if request.path.startswith(between_servers.PREFIX):
-            return Response(status=404, content_type="")
-        return await self._handle(request)
-
-    async def _handle(self, request: Request) -> Answer:
+        """Answers everything; raises nothing but what cancels it."""
         redirect = self._router.redirect(request.path)
         if redirect and (self._server is not None or redirect.startswith("/v1/")):
             return _redirected(redirect, request)

@@ -16,6 +16,9 @@ WAIT_MAX_NS = 300 * 10**9
 JITTER_DIVISOR = 16
 """A wait is longer by up to a sixteenth, so that a herd does not come back at once."""
 
+RESTORED = "Restore"
+"""The command of a change that says: the whole state is another one."""
+
 _REMEMBERED = ("allocations", "node")
 """Keys of this kind have the index of their last change kept: one a node, so bounded by the cluster's size."""
 
@@ -30,6 +33,8 @@ class Watchers:
 
     def note(self, changes: Changes) -> None:
         """Wake everybody whose rows are among the changes. Never raises."""
+        if changes.command == RESTORED:
+            self.reset(changes.index)
         for change in changes.rows:
             for key in watch_keys(change):
                 if key[:2] == _REMEMBERED:

@@ -6,18 +6,15 @@ send a request back and forth.
 
 from __future__ import annotations
 
-import asyncio
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
 import aiohttp
 from yarl import URL
 
-from raftnomad.api import between_servers
 from raftnomad.errors import NoLeader, NoPathToNode, RaftnomadError
-from raftnomad.raft.log import Member
 from raftnomad.web import Answer, Request, Response, Stream
 
 HOPS_HEADER = "X-Raftnomad-Hops"
@@ -27,8 +24,6 @@ HOPS_MAX = 2
 CONNECT_TIMEOUT_S = 3.0
 READ_TIMEOUT_S = 330.0
 """Of silence: a blocking query may last 300 s and a sixteenth."""
-
-RELAY_TIMEOUT_S = 3.0
 
 WHOLE_BYTES_MAX = 256 * 1024
 """Answers of a known length up to this are passed on in one piece."""
@@ -103,17 +98,6 @@ class Forwarder:
             return await self._send(f"{'https' if tls_enabled else 'http'}://{address}", request)
         except NotReached:
             raise NoPathToNode from None
-
-    async def heartbeats_to(self, leader: Member, node_ids: Sequence[str]) -> None:
-        """Pass heartbeats on to the leader; `server.heartbeat_relay.Relay`. Raises RaftnomadError."""
-        scheme = "https" if self._tls is not None else "http"
-        request = Request(
-            method="POST", path=between_servers.HEARTBEATS, body=between_servers.encode_heartbeats(tuple(node_ids))
-        )
-        async with asyncio.timeout(RELAY_TIMEOUT_S):
-            answer = await self._send(f"{scheme}://{leader.rpc_address}", request)
-        if answer.status != 200:
-            raise RaftnomadError(f"{leader.name} answered {answer.status} to heartbeats")
 
     async def close(self) -> None:
         if self._session is not None:

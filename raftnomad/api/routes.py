@@ -12,7 +12,6 @@ from functools import partial
 from raftnomad.api import (
     agent,
     allocations,
-    between_servers,
     client_agents,
     deployments,
     evaluations,
@@ -129,8 +128,6 @@ SERVER_ROUTES: tuple[tuple[tuple[str, ...], str, ContextHandler, str], ...] = (
     (GET, f"{PREFIX}/allocations", client_agents.allocations, "client-agent"),
     (PUT, f"{PREFIX}/fetch", client_agents.fetch, "client-agent"),
     (PUT, f"{PREFIX}/report", client_agents.report, "client-agent"),
-    # What servers ask each other
-    (PUT, between_servers.HEARTBEATS, between_servers.heartbeats, "server"),
 )
 
 NOT_BUILT: tuple[tuple[tuple[str, ...], str, str], ...] = (

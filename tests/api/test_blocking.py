@@ -100,8 +100,9 @@ async def test_a_new_state_wakes_everybody() -> None:
     watchers = Watchers()
     waiting = asyncio.ensure_future(watchers.wait([("jobs",)], 20))
     await asyncio.sleep(0)
-    watchers.reset(7)
+    watchers.note(Changes(7, "Restore", ()))
     assert await waiting is True
+    assert watchers.last_change(("allocations", "node", "any")) == 7
 
 
 @pytest.mark.parametrize(

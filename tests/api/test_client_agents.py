@@ -6,7 +6,6 @@ from typing import Any, TypeVar
 import msgspec
 import pytest
 
-from raftnomad.api.between_servers import HEARTBEATS
 from raftnomad.fsm.commands import ApplyPlan, RegisterJob, RegisterNode
 from raftnomad.model.node import Node
 from raftnomad.model.row import Row
@@ -24,7 +23,7 @@ from raftnomad.sdk.agent_protocol import (
     ReportRequest,
     ReportResponse,
 )
-from raftnomad.web import Request, Response
+from raftnomad.web import Response
 from tests.api.conftest import Asked
 from tests.makers import a_block, a_job, a_node, a_plan, an_evaluation, an_id
 
@@ -139,10 +138,3 @@ async def test_a_report_of_an_allocation_that_is_gone_is_no_error(ask: Asked) ->
     await ask.propose(RegisterNode(node=NODE))
     report = ReportRequest(reports=(AllocationReport(id=an_id(9, "none"), client_status="complete"),))
     assert (await tell(ask, "PUT", "report", report)).status == 200
-
-
-async def test_heartbeats_pass_between_servers_on_the_rpc_port_alone(ask: Asked) -> None:
-    assert (await ask("POST", HEARTBEATS, msgspec.msgpack.encode([NODE.id]))).status == 404
-    request = Request(method="POST", path=HEARTBEATS, body=msgspec.msgpack.encode([NODE.id]))
-    # The leader's duties do not run here, so this server does not lead.
-    assert (await ask.api.handle_rpc(request)).status == 409
