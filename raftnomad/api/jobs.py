@@ -12,7 +12,6 @@ from raftnomad.api.query import flag, namespace_of, query
 from raftnomad.errors import BadRequest, RaftnomadError
 from raftnomad.fsm.changes import WatchKey
 from raftnomad.fsm.state import State
-from raftnomad.model.diff import job_diff
 from raftnomad.model.difference import JobDiff
 from raftnomad.model.job import Job
 from raftnomad.web import Answer, Request
@@ -88,6 +87,8 @@ def _version(request: Request, name: str) -> int | None:
 
 def _diffs(versions: tuple[Job, ...], against: int | None) -> list[JobDiff]:
     """Of each version against the one before it, or against one that is named."""
+    from raftnomad.model.diff import job_diff
+
     if against is None:
         return [job_diff(old, new, contextual=True) for new, old in pairwise(versions)]
     base = next((job for job in versions if job.version == against), None)
