@@ -74,7 +74,7 @@ class OwnWord:
 
     async def _speak(self, standing: Standing, **changes: Any) -> None:
         standing = replace(standing, version=standing.version + 1)
-        await asyncio.to_thread(standings.save, self._directory, self.record.id, standing)
+        await self._save(standing)
         if standing.stage != self.standing.stage:
             logger.info("members: this server is %s%s", standing.stage, _of_cluster(standing))
         if standing.cluster_id and not self.standing.cluster_id and not self.record.cluster_members:
@@ -92,6 +92,15 @@ class OwnWord:
             self.waiting_for = ""
             self.in_cluster.set()
         self._spoken()
+
+    async def _save(self, standing: Standing) -> None:
+        """A thread can't be cancelled: who is cancelled waits for it, lest two write at once."""
+        saving = asyncio.ensure_future(asyncio.to_thread(standings.save, self._directory, self.record.id, standing))
+        try:
+            await asyncio.shield(saving)
+        except asyncio.CancelledError:
+            await asyncio.wait([saving])
+            raise
 
 
 def _of_cluster(standing: Standing) -> str:
