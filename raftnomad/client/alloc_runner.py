@@ -13,21 +13,19 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from raftnomad.client import task_events, task_states
+from raftnomad.client import alloc_report, task_events
 from raftnomad.client.alloc_changes import is_whole
 from raftnomad.client.alloc_directory import AllocDirectory
 from raftnomad.client.alloc_health import Healthy, NotYet, Unhealthy, health_policy, judge
 from raftnomad.client.alloc_reporter import AllocReporter
-from raftnomad.client.alloc_status import client_status
 from raftnomad.client.lifecycle import POSTSTOP, Kill, KillCause, TaskView, decide
 from raftnomad.client.local_state import AllocationRecord, LocalState
 from raftnomad.client.settings import ClientSettings
 from raftnomad.client.task_request import Setting
 from raftnomad.client.task_runner import TaskRunner
 from raftnomad.clock import Clock, from_rfc3339, rfc3339
-from raftnomad.drivers.driver import Driver, DriverError
-from raftnomad.errors import RaftnomadError
-from raftnomad.model.allocation import Allocation, AllocDeploymentStatus, AllocNetworkStatus, TaskEvent
+from raftnomad.drivers.driver import Driver
+from raftnomad.model.allocation import Allocation, AllocDeploymentStatus, TaskEvent
 from raftnomad.model.job import Job, TaskGroup
 from raftnomad.model.node import Node
 from raftnomad.model.row import ZERO_TIME
@@ -76,12 +74,13 @@ class AllocRunner:
             around.settings.alloc_path / alloc.id, mount_secrets=around.settings.mount_secrets
         )
         self.collected = record.collected if record else False
+        self.stopping = False
+        """It was told to stop, or to go altogether; set once, never cleared."""
         self._around = around
         self._previous = previous
         self._first_seen_ns = record.first_seen_ns if record else self.clock.now_ns()
         self._deployment_status = record.deployment_status if record else None
         self._confirmed = record is None
-        self._stopping = False
         self._unwanted = asyncio.Event()
         self._dirty = asyncio.Event()
         self._news = asyncio.Event()
@@ -149,8 +148,8 @@ class AllocRunner:
 
     def stop(self) -> None:
         """Stop all tasks in their order; returns at once."""
-        if not self._stopping:
-            self._stopping = True
+        if not self.stopping:
+            self.stopping = True
             self._unwanted.set()
             self._tasks.start(self._stop_tasks(), "stop")
 
@@ -194,15 +193,17 @@ class AllocRunner:
             await self.save()
             await self._prepare()
         self._begun = True
-        for name, runner in self.tasks.items():
-            self._live(name, runner)
+        for runner in self.tasks.values():
+            self.begin_life(runner)
         self._tasks.start(self._watch_health(), "health")
         if self.alloc.desired_status != DesiredStatus.RUN and not self.terminal:
             self.stop()
         self.changed()
 
-    def _live(self, name: str, runner: TaskRunner) -> None:
+    def begin_life(self, runner: TaskRunner) -> None:
+        """Let a task that is not dead run, in its turn."""
         if not runner.dead:
+            name = runner.task.name
             self._lives[name] = self._tasks.start(self._life(runner, self._lives.get(name)), name)
 
     async def _life(self, runner: TaskRunner, before: asyncio.Task[None] | None) -> None:
@@ -246,7 +247,7 @@ class AllocRunner:
         delay_s = (self.group.shutdown_delay_ns or 0) / 1e9
         if delay_s > 0 and not skip and any(task.running for task in self.tasks.values()):
             await self.clock.sleep(delay_s)
-        killable = [runner for runner in self.tasks.values() if _hook(runner) != POSTSTOP]
+        killable = [runner for runner in self.tasks.values() if runner.hook != POSTSTOP]
         for leader in (runner for runner in killable if runner.task.leader):
             leader.kill(skip_delay=skip)
             life = self._lives.get(leader.task.name)
@@ -267,9 +268,9 @@ class AllocRunner:
         if not self._begun:
             return
         views = [_view(name, runner) for name, runner in self.tasks.items()]
-        decision = decide(views, stopping=self._stopping)
+        decision = decide(views, stopping=self.stopping)
         for name, runner in self.tasks.items():
-            if name in decision.may_start and (self._confirmed or self._stopping):
+            if name in decision.may_start and (self._confirmed or self.stopping):
                 runner.permit.set()
             else:
                 runner.permit.clear()
@@ -318,15 +319,7 @@ class AllocRunner:
 
     def report(self) -> AllocationReport:
         states = {name: runner.state for name, runner in self.tasks.items()}
-        status, description = client_status(states)
-        return AllocationReport(
-            id=self.alloc.id,
-            client_status=status,
-            client_description=description,
-            task_states=states,
-            deployment_status=self._deployment_status,
-            network_status=AllocNetworkStatus(),
-        )
+        return alloc_report.report(self.alloc.id, states, self._deployment_status)
 
     # Health
 
@@ -355,7 +348,7 @@ class AllocRunner:
                 self._judged(healthy=True)
             case Unhealthy(messages=messages):
                 self._judged(healthy=False)
-                if not self._stopping:
+                if not self.stopping:
                     for name, text in messages.items():
                         self.tasks[name].note(task_events.alloc_unhealthy(now_ns, text))
         return None
@@ -368,70 +361,6 @@ class AllocRunner:
             canary=before.canary if before is not None else False,
         )
         self.changed()
-
-    # What users ask of it
-
-    def restart(self, task_name: str, *, all_tasks: bool) -> None:
-        """Raises RaftnomadError, with Nomad's words, when there is nothing to restart."""
-        if task_name and all_tasks:
-            raise RaftnomadError("task name cannot be set when restarting all tasks")
-        if self._stopping or self.terminal or self.alloc.desired_status != DesiredStatus.RUN:
-            raise RaftnomadError("restart of an alloc that should not run")
-        now_ns = self.clock.now_ns()
-        if all_tasks:
-            self._restart_all(now_ns)
-        elif task_name:
-            runner = self.tasks.get(task_name)
-            if runner is None:
-                raise RaftnomadError(f"Could not find task runner for task: {task_name}")
-            if not runner.running:
-                raise RaftnomadError("Task not running")
-            runner.restart(task_events.restart_signaled(now_ns, "User requested task to restart"))
-        else:
-            for runner in self.tasks.values():
-                if runner.running:
-                    text = "User requested running tasks to restart"
-                    runner.restart(task_events.restart_signaled(now_ns, text))
-
-    def _restart_all(self, now_ns: int) -> None:
-        """The group from the beginning: what had completed runs again, in the order of the life cycle."""
-        revived = {}
-        for name, runner in self.tasks.items():
-            if runner.dead and _hook(runner) != POSTSTOP:
-                runner.revive()
-                revived[name] = runner
-        for runner in self.tasks.values():
-            if runner.running:
-                runner.restart(task_events.restart_signaled(now_ns, "User requested all tasks to restart"))
-        for name, runner in revived.items():
-            self._live(name, runner)
-        self.changed()
-
-    async def signal(self, task_name: str, signal: str) -> None:
-        """To one task, or to all when no name is given; raises RaftnomadError."""
-        if task_name:
-            if task_name not in self.tasks:
-                raise RaftnomadError("Task not found")
-            await self._signal_task(self.tasks[task_name], signal)
-            return
-        problems = []
-        for name, runner in self.tasks.items():
-            try:
-                await self._signal_task(runner, signal)
-            except RaftnomadError as error:
-                problems.append(f"Failed to signal task: {name}, err: {error}")
-        if problems:
-            count = "1 error" if len(problems) == 1 else f"{len(problems)} errors"
-            listed = "".join(f"\t* {problem}\n" for problem in problems)
-            raise RaftnomadError(f"{count} occurred:\n{listed}\n")
-
-    async def _signal_task(self, runner: TaskRunner, signal: str) -> None:
-        if not runner.running:
-            raise RaftnomadError("Task not running")
-        try:
-            await runner.signal(signal)
-        except DriverError as error:
-            raise RaftnomadError(str(error)) from error
 
     # For its task runners
 
@@ -452,30 +381,13 @@ class AllocRunner:
         return self._around.chance()
 
 
-def declined(alloc: Allocation, now_ns: int) -> AllocationReport:
-    """What is said of an allocation that was stopped before this client ever saw it."""
-    job = alloc.job
-    groups = job.task_groups or () if job is not None else ()
-    tasks = next((group.tasks or () for group in groups if group.name == alloc.task_group), ())
-    return AllocationReport(
-        id=alloc.id,
-        client_status=ClientStatus.COMPLETE,
-        client_description="All tasks have completed",
-        task_states={task.name: task_states.dead(task_states.NEW, now_ns) for task in tasks},
-    )
-
-
 def _view(name: str, runner: TaskRunner) -> TaskView:
     lifecycle = runner.task.lifecycle
     return TaskView(
         name=name,
-        hook=lifecycle.hook if lifecycle is not None else "",
+        hook=runner.hook,
         sidecar=lifecycle.sidecar if lifecycle is not None else False,
         leader=runner.task.leader,
         status=runner.state.state,
         failed=runner.state.failed,
     )
-
-
-def _hook(runner: TaskRunner) -> str:
-    return runner.task.lifecycle.hook if runner.task.lifecycle is not None else ""

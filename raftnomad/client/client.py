@@ -15,8 +15,9 @@ from msgspec.structs import replace
 
 from raftnomad.client import disconnect, garbage, metadata
 from raftnomad.client.alloc_changes import Plan
+from raftnomad.client.alloc_report import declined
 from raftnomad.client.alloc_reporter import AllocReporter
-from raftnomad.client.alloc_runner import AllocRunner, Surroundings, declined
+from raftnomad.client.alloc_runner import AllocRunner, Surroundings
 from raftnomad.client.alloc_watcher import AllocWatcher
 from raftnomad.client.connection import Connection
 from raftnomad.client.fingerprint import drivers as driver_fingerprint

@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from raftnomad.client import alloc_files, content_type, log_reader, metadata
+from raftnomad.client import alloc_actions, alloc_files, content_type, log_reader, metadata
 from raftnomad.client.alloc_runner import AllocRunner
 from raftnomad.client.client import Client
 from raftnomad.client.usage import Meter, TellsProcesses
@@ -157,7 +157,7 @@ class ClientRoutes:
         all_tasks = body.get("alltasks", False)
         if not isinstance(all_tasks, bool):
             raise RaftnomadError(_wrong_type(all_tasks, ".AllTasks", "bool"))
-        runner.restart(task, all_tasks=all_tasks)
+        alloc_actions.restart(runner, task, all_tasks=all_tasks)
         return _json({"Index": 0})
 
     async def signal(self, request: Request) -> Answer:
@@ -167,7 +167,7 @@ class ClientRoutes:
             body = _object(request.body, BadRequest)
         except BadRequest as error:
             raise BadRequest(f"Failed to decode body: {error}") from None
-        await self._allocation(request).signal(_text(body, "Task"), _text(body, "Signal"))
+        await alloc_actions.signal(self._allocation(request), _text(body, "Task"), _text(body, "Signal"))
         return _json({"Index": 0})
 
     async def collect(self, request: Request) -> Answer:

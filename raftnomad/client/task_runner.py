@@ -11,13 +11,12 @@ import logging
 from collections.abc import Awaitable
 from typing import Protocol
 
-from raftnomad.client import not_built, task_events, task_states
+from raftnomad.client import task_events, task_setup, task_states, task_stop
 from raftnomad.client.alloc_directory import DirectoryError
-from raftnomad.client.environment import task_resources
 from raftnomad.client.lifecycle import restarts_on_success
 from raftnomad.client.local_state import TaskRecord
 from raftnomad.client.restart_policy import Done, Ending, GiveUp, History, Restart, decide
-from raftnomad.client.task_request import Setting, ValidationError, driver_task, task_id, wrong_service_name
+from raftnomad.client.task_request import Setting, ValidationError, driver_task, task_id
 from raftnomad.clock import Clock
 from raftnomad.drivers.driver import Driver, DriverError, ExitResult, TaskHandle, TaskNotFound
 from raftnomad.model.allocation import TaskEvent
@@ -28,7 +27,6 @@ from raftnomad.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
-STOP_TRIES, STOP_PAUSE_FIRST_S, STOP_PAUSE_MAX_S = 5, 5.0, 120.0
 KILL_TIMEOUT_DEFAULT_NS = 5_000_000_000
 LOST = "the task's end was not seen, so its exit code is not known"
 
@@ -85,6 +83,11 @@ class TaskRunner:
             history=self.history,
             discarded=self._discarded,
         )
+
+    @property
+    def hook(self) -> str:
+        """`prestart`, `poststart`, `poststop`, or "" for a main task."""
+        return self.task.lifecycle.hook if self.task.lifecycle is not None else ""
 
     @property
     def dead(self) -> bool:
@@ -192,7 +195,7 @@ class TaskRunner:
         """None when the task runs; else how the attempt to start it failed, told in an event already."""
         setting = self._around.setting()
         driver = self._around.driver(self.task.driver)
-        problem = self._obstacle(setting, driver)
+        problem = task_setup.obstacle(setting, self.task, driver, self._now())
         if problem is not None:
             return self._failed(problem, Ending.UNRECOVERABLE)
         assert driver is not None
@@ -221,34 +224,15 @@ class TaskRunner:
         self._around.changed()
         return None
 
-    def _obstacle(self, setting: Setting, driver: Driver | None) -> TaskEvent | None:
-        if driver is None:
-            return task_events.setup_failure(self._now(), f'driver "{self.task.driver}" is not on this node')
-        given = task_resources(setting.alloc, self.task.name)
-        missing = not_built.reasons(setting.group, self.task, given)
-        if missing:
-            return task_events.setup_failure(self._now(), "; ".join(missing))
-        wrong = wrong_service_name(setting, self.task, driver)
-        if wrong:
-            return task_events.hook_failed(
-                self._now(),
-                f"validate: service ({wrong}) failed validation: Service name must be valid per RFC 1123 and can "
-                "contain only alphanumeric characters or dashes and must be no longer than 63 characters",
-            )
-        return None
-
     def _prepare(self, setting: Setting) -> None:
-        """Once for all attempts, but for what a reboot takes away: a restart finds the files of the attempt before."""
-        if not self._prepared:
-            self.note(task_events.building_directory(self._now()))
-        setting.directory.build_task(self.task.name)
+        """Raises OSError and DirectoryError."""
         if self._prepared:
+            task_setup.lay_out(setting, self.task)
             return
-        payload = self.task.dispatch_payload
-        if payload is not None and payload.file and setting.job.payload:
-            setting.directory.write_payload(self.task.name, payload.file, setting.job.payload)
-        for text in not_built.notices(setting.group, self.task):
-            self.note(task_events.hook_message(self._now(), text))
+        self.note(task_events.building_directory(self._now()))
+        task_setup.lay_out(setting, self.task)
+        for notice in task_setup.furnish(setting, self.task):
+            self.note(task_events.hook_message(self._now(), notice))
         self._prepared = True
 
     def _failed(self, event: TaskEvent, ending: Ending) -> Ending:
@@ -401,18 +385,9 @@ class TaskRunner:
     async def _stop(self) -> tuple[ExitResult, str]:
         """Stop the running task; its end, and why it could not be killed if so."""
         assert self.handle is not None
-        error = ""
-        for attempt in range(STOP_TRIES):
-            try:
-                await self._driver().stop(self.handle, self.task.kill_signal, self._kill_timeout_s())
-                return await self._exit(), ""
-            except TaskNotFound:
-                return await self._exit(), ""
-            except DriverError as failure:
-                error = f"failed to kill task: {failure}"
-                logger.error("task %s: %s", self.handle.task_id, error)
-                await self._clock.sleep(min(STOP_PAUSE_FIRST_S * 2.0**attempt, STOP_PAUSE_MAX_S))
-        return ExitResult(error=LOST), error
+        signal, timeout_s = self.task.kill_signal, self._kill_timeout_s()
+        error = await task_stop.stop(self._driver(), self.handle, signal, timeout_s, self._clock)
+        return (ExitResult(error=LOST) if error else await self._exit()), error
 
     def _finish_killed(self) -> None:
         """Killed before it ran, or between two attempts."""
