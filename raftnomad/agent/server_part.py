@@ -112,7 +112,7 @@ class ServerPart:
         self.members = Members(
             Identity(
                 id=self._server_id,
-                name=f"{settings.server.name}.{settings.server.region}",
+                name=settings.server.name,
                 region=settings.server.region,
                 datacenter=settings.server.datacenter,
                 build=settings.build,
