@@ -32,7 +32,7 @@ from raftnomad.model.scheduler_configuration import SchedulerConfiguration
 
 FORMAT = 1
 CHUNK_BYTES_MAX = 1024 * 1024
-FRAME_BYTES = 256 * 1024
+FRAME_BYTES = 64 * 1024
 """A frame ends when it has reached this size: about two milliseconds of work."""
 
 _HEAD = struct.Struct(">IIB")

@@ -81,22 +81,20 @@ _REPEATED = (
 class AllocationRows:
     def __init__(self) -> None:
         hints = typing.get_type_hints(Allocation)
-        twin = {field.name: field for field in msgspec.structs.fields(positional(Allocation))}
+        twins = msgspec.structs.fields(positional(Allocation))
         fields: list[Any] = []
-        self._nested: list[tuple[str, Any, Any]] = []
-        """(field, the type it has in a row, the type it has by position)"""
-        for name, field in twin.items():
-            if name in _SHARED:
-                fields.append((name, int, -1))
+        self._nested: list[tuple[int, Any, Any, Any, Any]] = []
+        """(place, the type in a row, the type by position, the default in a row, by position)"""
+        for place, (twin, field) in enumerate(zip(twins, msgspec.structs.fields(Allocation), strict=True)):
+            if twin.name in _SHARED:
+                fields.append((twin.name, int, -1))
                 continue
-            default = field.default_factory if field.default is msgspec.NODEFAULT else field.default
-            if field.default is msgspec.NODEFAULT:
-                fields.append((name, field.type, msgspec.field(default_factory=default)))
-            else:
-                fields.append((name, field.type, default))
-            if hints[name] not in (str, int) and name != "preempted_allocations":
-                self._nested.append((name, hints[name], field.type))
-        self._names = tuple(twin)
+            fields.append((twin.name, twin.type, twin.default))
+            if hints[twin.name] not in (str, int) and twin.name != "preempted_allocations":
+                self._nested.append((place, hints[twin.name], twin.type, field.default, twin.default))
+        self._names = tuple(twin.name for twin in twins)
+        self._shared = tuple((self._names.index(name), name) for name in _SHARED)
+        self._repeated = tuple(self._names.index(name) for name in _REPEATED)
         self._by_position: Any = msgspec.defstruct(
             "AllocationRow", fields, array_like=True, frozen=True, gc=False, kw_only=True
         )
@@ -104,21 +102,30 @@ class AllocationRows:
         self._texts: dict[str, str] = {}
 
     def encode(self, alloc: Allocation, numbers: dict[str, int]) -> bytes:
-        values = {name: getattr(alloc, name) for name in self._names}
-        values.update(numbers)
-        for name, _, by_position in self._nested:
-            if values[name] is not None:
-                values[name] = msgspec.convert(values[name], by_position, from_attributes=True)
-        return _encoder.encode(list(values.values()))
+        values = list(msgspec.structs.astuple(alloc))
+        for place, name in self._shared:
+            values[place] = numbers[name]
+        for place, _, by_position, default, twin_default in self._nested:
+            value = values[place]
+            if value is None:
+                continue
+            if value == default:
+                values[place] = twin_default
+            else:
+                values[place] = msgspec.convert(value, by_position, from_attributes=True)
+        return _encoder.encode(values)
 
     def decode(self, body: bytes, pools: dict[str, list[Any]]) -> Allocation:
-        read = self._decoder.decode(body)
-        values = {name: getattr(read, name) for name in self._names}
-        for name, row_type, _ in self._nested:
-            if values[name] is not None:
-                values[name] = msgspec.convert(values[name], row_type, from_attributes=True)
-        for name in _SHARED:
-            values[name] = pools[name][values[name]] if values[name] >= 0 else None
-        for name in _REPEATED:
-            values[name] = self._texts.setdefault(values[name], values[name])
-        return Allocation(**values)
+        values = list(msgspec.structs.astuple(self._decoder.decode(body)))
+        for place, row_type, _, default, twin_default in self._nested:
+            value = values[place]
+            if value is None:
+                continue
+            values[place] = default if value == twin_default else msgspec.convert(value, row_type, from_attributes=True)
+        for place, name in self._shared:
+            number = values[place]
+            values[place] = pools[name][number] if number >= 0 else None
+        texts = self._texts
+        for place in self._repeated:
+            values[place] = texts.setdefault(values[place], values[place])
+        return Allocation(**dict(zip(self._names, values, strict=True)))
