@@ -276,6 +276,19 @@ class DriverConformance:
         with pytest.raises(TaskNotFound):
             await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
 
+    async def test_another_agent_ends_the_tasks_that_it_does_not_know_and_no_others(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path, state_dir: Path
+    ) -> None:
+        tasks = [self.task(tmp_path, self.sleeps()) for _ in range(2)]
+        known, _ = [await self.start(driver, started, task) for task in tasks]
+        await driver.close()
+        second = self.make_driver(state_dir)
+        assert tasks[0].id not in await second.destroy_others([tasks[0].id])
+        assert processes_marked(tasks[1].alloc_id) == []
+        await second.recover(known)
+        await second.stop(known, "", 20.0)
+        await second.close()
+
     async def test_a_handle_that_is_none_is_not_found(self, driver: Driver) -> None:
         handle = TaskHandle(driver=driver.name, task_id="none/none", state={})
         with pytest.raises(TaskNotFound):

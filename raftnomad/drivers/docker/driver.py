@@ -246,8 +246,14 @@ class DockerDriver:
         ended = []
         for path in sorted(self._state_dir.glob("*.json")):
             handle = TaskHandle(**json.loads(path.read_text()))
-            if handle.task_id not in task_ids:
+            if handle.task_id in task_ids:
+                continue
+            try:
                 await self.destroy(handle)
+            except DriverError as error:
+                # Its note stays, for the next agent.
+                logger.warning("a container that nobody knows is left behind: %s", error)
+            else:
                 ended.append(handle.task_id)
         return ended
 
