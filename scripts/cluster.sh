@@ -65,7 +65,11 @@ setup() {
     }
   fi
   say "Installing raftnomad and what it needs (about a minute the first time) ..."
-  "$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e "$ROOT" || fail "pip could not install raftnomad; its messages are above"
+  local messages
+  messages=$("$VENV/bin/python" -m pip install --quiet --disable-pip-version-check -e "$ROOT" 2>&1) || {
+    printf '%s\n' "$messages" >&2
+    fail "pip could not install raftnomad; its messages are above"
+  }
   printf '%s' "$want" >"$stamp"
 }
 
