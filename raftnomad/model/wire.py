@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import binascii
 import json
+import re
 import typing
 from typing import Any, TypeVar
 
@@ -18,7 +19,7 @@ import msgspec
 
 from raftnomad.durations import parse_duration
 from raftnomad.errors import BadRequest
-from raftnomad.model.row import Row
+from raftnomad.model.row import ZERO_TIME, Row
 from raftnomad.model.shape import Shape, shape_of
 
 R = TypeVar("R", bound=Row)
@@ -29,9 +30,17 @@ DEPTH_MAX = 100
 _encoder = msgspec.json.Encoder()
 
 
+_ZERO_TIME = f'"{ZERO_TIME}"'.encode()
+_TIMES = re.compile(
+    rb'"(LastRestart|StartedAt|FinishedAt|UpdatedAt|ForceDeadline|RequireProgressBy|Timestamp|UpdateTime|WaitUntil|Time)":'
+    + _ZERO_TIME
+)
+
+
 def encode(value: object) -> bytes:
-    """Nomad's JSON of a row, or of lists and dicts of rows."""
-    return _encoder.encode(value)
+    """Nomad's JSON of a row, or of lists and dicts of rows. A time that was never set is null."""
+    body = _encoder.encode(value)
+    return _TIMES.sub(rb'"\1":null', body) if _ZERO_TIME in body else body
 
 
 def pretty(body: bytes) -> bytes:

@@ -4,7 +4,7 @@ import pytest
 
 from raftnomad.errors import BadRequest
 from raftnomad.model import wire
-from raftnomad.model.allocation import Allocation
+from raftnomad.model.allocation import Allocation, TaskState
 from raftnomad.model.job import Job
 from raftnomad.model.node import DrainSpec
 from raftnomad.model.row import Row
@@ -152,3 +152,9 @@ def test_pretty_is_four_spaces_and_a_newline() -> None:
 
 def test_half_of_a_surrogate_pair_becomes_a_replacement_character() -> None:
     assert wire.decode(Job, rb'{"Name": "a\ud800b", "ID": "\ud83d\ude00"}') == Job(name="a�b", id="😀")
+
+
+def test_a_time_that_was_never_set_is_null() -> None:
+    state = TaskState(state="running", started_at="2026-01-02T03:04:05Z")
+    assert b'"LastRestart":null,"StartedAt":"2026-01-02T03:04:05Z","FinishedAt":null' in wire.encode([state])
+    assert wire.decode(TaskState, wire.encode(state)) == state
