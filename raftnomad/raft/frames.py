@@ -20,7 +20,7 @@ BEAT = b"\0\0\0\0"
 DEPTH_MAX = 8
 """Of the values of a message: an append of entries needs three."""
 
-ITEMS_MAX = 65_536
+ITEMS_MAX = 131_072
 """Of one list or map."""
 
 _HEADER = struct.Struct(">I")

@@ -72,6 +72,7 @@ class Listener:
         self._server: asyncio.Server | None = None
         self._arrivals: set[_Arriving] = set()
         self._per_address: Counter[str] = Counter()
+        self._complaint = ""
 
     async def start(self) -> None:
         """Raises ConfigurationError when the address can't be had."""
@@ -114,6 +115,12 @@ class Listener:
         self._per_address[address] += 1
         self._arrivals.add(arrival)
         return ""
+
+    def complain(self, remote: str, reason: str) -> None:
+        """One line for each kind of trouble, not for each attempt."""
+        if reason != self._complaint:
+            self._complaint = reason
+            logger.warning("%s port: %s turned away: %s", self.name, remote, reason)
 
     def forget(self, arrival: _Arriving, address: str) -> None:
         self._arrivals.discard(arrival)
@@ -206,7 +213,7 @@ class _Arriving(asyncio.Protocol):
 
     def _turn_away(self, reason: str) -> None:
         assert self._transport is not None
-        logger.warning("%s port: %s turned away: %s", self._listener.name, remote_address(self._transport), reason)
+        self._listener.complain(remote_address(self._transport), reason)
         self._transport.abort()
 
     def make_room(self) -> None:
