@@ -87,7 +87,8 @@ class AllocationTable(IdTable[Allocation]):
     def put(self, key: str, row: Allocation) -> Allocation | None:
         old = self.get(key)
         if old is None:
-            return super().put(key, row)
+            self._add(key, row)
+            return None
         if self.views:
             self._note(key, old)
         self[key] = row
@@ -100,6 +101,17 @@ class AllocationTable(IdTable[Allocation]):
         assert old.job_id == row.job_id
         assert old.node_id == row.node_id
         return old
+
+    def _add(self, key: str, row: Allocation) -> None:
+        self[key] = row
+        self._sort_in(key)
+        job = (row.namespace, row.job_id)
+        self.by_job.add(job, key)
+        self.by_node.add(row.node_id, key)
+        self.by_evaluation.add(row.eval_id, key)
+        self.by_deployment.add(row.deployment_id, key)
+        if not is_terminal(row):
+            self.live.counts[job] = self.live.counts.get(job, 0) + 1
 
 
 class State:

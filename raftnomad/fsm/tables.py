@@ -49,12 +49,16 @@ class Index(Generic[K, V]):
             del group[key]
             if not group:
                 del self.groups[before]
-        if after:
-            group_after = self.groups.get(after)
-            if group_after is None:
-                self.groups[after] = {key: None}
-            else:
-                group_after[key] = None
+        self.add(after, key)
+
+    def add(self, group: Any, key: K) -> None:
+        if not group:
+            return
+        keys = self.groups.get(group)
+        if keys is None:
+            self.groups[group] = {key: None}
+        else:
+            keys[key] = None
 
 
 class Table(dict[K, V]):
@@ -108,12 +112,15 @@ class IdTable(Table[str, V]):
     def put(self, key: str, row: V) -> V | None:
         old = super().put(key, row)
         if old is None:
-            bucket = self._buckets.get(key[:_BUCKET])
-            if bucket is None:
-                self._buckets[key[:_BUCKET]] = [key]
-            else:
-                insort(bucket, key)
+            self._sort_in(key)
         return old
+
+    def _sort_in(self, key: str) -> None:
+        bucket = self._buckets.get(key[:_BUCKET])
+        if bucket is None:
+            self._buckets[key[:_BUCKET]] = [key]
+        else:
+            insort(bucket, key)
 
     def remove(self, key: str) -> V:
         old = super().remove(key)
