@@ -35,6 +35,8 @@ from raftnomad.tasks import Tasks
 
 logger = logging.getLogger(__name__)
 
+GC_ROUNDS_MAX = 5
+
 
 class Server:
     """`relay` carries heartbeats to the leader, `list_members` says who is in the gossip; both are the agent's."""
@@ -119,8 +121,11 @@ class Server:
         return self.leader.heard(node_ids)
 
     async def collect_garbage(self) -> None:
-        """Forget all that is over, however recent."""
-        while commands := garbage_collection.decide_forced(self.state):
+        """Forget all that is over, however recent. What is forgotten may free something else: so look again."""
+        for _ in range(GC_ROUNDS_MAX):
+            commands = garbage_collection.decide_forced(self.state)
+            if not commands:
+                return
             for command in commands:
                 await self.propose(command)
 
