@@ -100,6 +100,7 @@ class Agent:
                 self._tls if self._tls is not None and self._tls.rpc else None,
                 self._clock,
                 self._random_bytes,
+                lambda error: self._fail(f"{type(error).__name__}: {error}"),
             )
         if self._server is None:
             assert self._client is not None

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from raftnomad.api.api import LocalClient
@@ -41,6 +42,7 @@ class ClientPart:
         tls: TlsSettings | None,
         clock: Clock,
         random_bytes: RandomBytes,
+        on_crash: Callable[[BaseException], None] | None = None,
     ) -> None:
         settings = client_settings(config, data_dir, http_address)
         plugins = {name: plugin.config for name, plugin in config.plugin.items()}
@@ -48,7 +50,7 @@ class ClientPart:
         drivers = load_drivers(plugins, config.client.options, settings.state_path / "drivers")
         if not config.dev_mode and "mock_driver" not in config.plugin:
             drivers.pop("mock_driver", None)
-        self.client = Client(settings, drivers, self.connection, clock, random_bytes)
+        self.client = Client(settings, drivers, self.connection, clock, random_bytes, on_crash)
 
     async def start(self) -> None:
         await self.client.start()
@@ -90,6 +92,7 @@ def client_settings(config: AgentConfig, data_dir: Path, http_address: str) -> C
         alloc_dir=Path(client.alloc_dir) if client.alloc_dir else None,
         state_dir=Path(client.state_dir) if client.state_dir else None,
         dev=config.dev_mode,
+        mount_secrets=os.geteuid() == 0,
         name=config.name,
         region=config.region,
         datacenter=config.datacenter,
