@@ -8,9 +8,9 @@ from typing import Any
 import click
 
 from raftnomad.cli.flags import command, connects, option, switch
-from raftnomad.cli.full_json import full_json
+from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.hints import show_hint
-from raftnomad.cli.lookup import asked, by_prefix, no_template, one_argument, raise_usage
+from raftnomad.cli.lookup import asked, by_prefix, one_argument, raise_usage
 from raftnomad.cli.monitor import Monitor, allocation_table
 from raftnomad.cli.output import ago, columns, key_values, limit_id, local_rfc3339, local_time, out
 from raftnomad.errors import RaftnomadError
@@ -60,13 +60,14 @@ def status(
     arguments: tuple[str, ...],
 ) -> int:
     """Display the status of an allocation: where it is, and what its tasks do and did."""
-    no_template(template, json)
-    if not arguments and json:
-        out(full_json(asked("Error querying allocations", lambda: api.get("/v1/allocations").json())))
+    one_format(json, template)
+    if not arguments and (json or template):
+        stubs = asked("Error querying allocations", lambda: api.get("/v1/allocations").json()) or []
+        out(formatted(stubs, template, "AllocationListStub"))
         return 0
     allocation = find_allocation(api, one_argument(arguments, STATUS_USAGE))
-    if json:
-        out(full_json(allocation))
+    if json or template:
+        out(formatted(allocation, template, "Allocation"))
         return 0
     usage = _usage(api, allocation)
     out(_basic(allocation, short=short, verbose=verbose))

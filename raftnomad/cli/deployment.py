@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from raftnomad.cli.flags import command, connects, option, switch
-from raftnomad.cli.full_json import full_json
+from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.hints import show_hint
-from raftnomad.cli.lookup import asked, by_prefix, no_template, one_argument, raise_usage
+from raftnomad.cli.lookup import asked, by_prefix, one_argument, raise_usage
 from raftnomad.cli.monitor import Monitor, deployment_text, follow_deployment
 from raftnomad.cli.output import columns, limit_id, out
 from raftnomad.sdk.http import ApiClient
@@ -30,15 +30,15 @@ def list_deployments(
     """List deployments, newest first."""
     if arguments:
         raise_usage("This command takes no arguments")
-    no_template(template, json)
-    return _list(api, verbose, filter_text, json)
+    one_format(json, template)
+    return _list(api, verbose, filter_text, json, template)
 
 
-def _list(api: ApiClient, verbose: bool, filter_text: str, as_json: bool) -> int:
+def _list(api: ApiClient, verbose: bool, filter_text: str, json: bool, template: str | None) -> int:
     query = {"reverse": "true"} | ({"filter": filter_text} if filter_text else {})
     deployments = asked(LIST_FAILED, lambda: api.get("/v1/deployments", query).json()) or []
-    if as_json:
-        out(full_json(deployments))
+    if json or template:
+        out(formatted(deployments, template, "Deployment"))
     elif not deployments:
         out("No deployments found")
     else:
@@ -86,14 +86,14 @@ def status(
     """Display a deployment: how many of each group are placed, healthy and unhealthy."""
     if len(arguments) > 1:
         raise_usage("This command takes one argument: <deployment id>")
-    no_template(template, json)
+    one_format(json, template)
     if not arguments:
-        return _list(api, verbose, "", json)
+        return _list(api, verbose, "", json, template)
     deployment = find_deployment(api, arguments[0])
     if monitor:
         return follow_deployment(api, deployment["ID"], verbose)
-    if json:
-        out(full_json(deployment))
+    if json or template:
+        out(formatted(deployment, template, "Deployment"))
         return 0
     out(deployment_text(deployment, verbose))
     show_hint(api, "View all deployments for this job", f"jobs/{deployment['JobID']}/deployments")

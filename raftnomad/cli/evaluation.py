@@ -8,10 +8,10 @@ from typing import Any
 import click
 
 from raftnomad.cli.flags import command, connects, option, switch
-from raftnomad.cli.full_json import full_json
+from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.hints import show_hint
 from raftnomad.cli.job_status import placement_failures_word
-from raftnomad.cli.lookup import asked, by_prefix, no_template, one_argument, raise_usage
+from raftnomad.cli.lookup import asked, by_prefix, one_argument, raise_usage
 from raftnomad.cli.metrics import placement_failure
 from raftnomad.cli.monitor import Monitor, allocation_table
 from raftnomad.cli.output import ago, columns, key_values, limit_id, local_time, out
@@ -54,15 +54,13 @@ def list_evaluations(
     """List evaluations, newest first."""
     if arguments:
         raise_usage("This command takes no arguments")
-    no_template(template, json)
+    one_format(json, template)
     query = {"filter": filter_text, "next_token": page_token, "job": job, "status": wanted, "reverse": "true"}
     query |= {"per_page": str(per_page)} if per_page is not None else {}
     answer = asked(LIST_FAILED, lambda: api.get("/v1/evaluations", {k: v for k, v in query.items() if v}))
     evaluations = answer.json() or []
-    if json:
-        from raftnomad.model.evaluation import Evaluation
-
-        out(full_json(evaluations, Evaluation))
+    if json or template:
+        out(formatted(evaluations, template, "Evaluation"))
         return 0
     if not evaluations:
         out("No evals found")
@@ -105,7 +103,7 @@ def status(
 ) -> int:
     """Display an evaluation: why it was made, what came of it, and what could not be placed."""
     prefix = one_argument(arguments, "This command takes one argument")
-    no_template(template, json)
+    one_format(json, template)
     stub = by_prefix(
         api,
         prefix,
@@ -119,10 +117,8 @@ def status(
     if monitor:
         return Monitor(api, verbose).follow(stub["ID"])
     evaluation = asked("Error querying evaluation", lambda: api.get(path, query).json())
-    if json:
-        from raftnomad.model.evaluation import Evaluation
-
-        out(full_json(evaluation, Evaluation))
+    if json or template:
+        out(formatted(evaluation, template, "Evaluation"))
         return 0
     placed = asked("Error querying related allocations", lambda: api.get(f"{path}/allocations", query).json()) or []
     out("\n\n".join([_basic(evaluation, verbose), *_sections(evaluation, placed, verbose)]))

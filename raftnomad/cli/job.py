@@ -10,10 +10,10 @@ import click
 
 from raftnomad.cli.deployment import deployment_table
 from raftnomad.cli.flags import command, connects, option, switch
-from raftnomad.cli.full_json import full_json
+from raftnomad.cli.formatted import formatted, full_json, one_format
 from raftnomad.cli.job_diff import job_diff
 from raftnomad.cli.job_file import load_job
-from raftnomad.cli.lookup import asked, confirm, job_by_prefix, no_template, one_argument, raise_usage
+from raftnomad.cli.lookup import asked, confirm, job_by_prefix, one_argument, raise_usage
 from raftnomad.cli.metrics import placement_failure
 from raftnomad.cli.monitor import Monitor, allocation_table
 from raftnomad.cli.output import error, key_values, local_time, out
@@ -211,7 +211,7 @@ def inspect(
     api: ApiClient, version: str | None, json: bool, hcl: bool, template: str | None, arguments: tuple[str, ...]
 ) -> int:
     """Show a job as the servers have it, in JSON."""
-    no_template(template, json)
+    one_format(json, template)
     argument = one_argument(arguments, "This command takes one argument: <job>")
     namespace, job_id = job_by_prefix(api, argument, "Error inspecting job")
     query = {"namespace": namespace}
@@ -223,7 +223,7 @@ def inspect(
         )
         out(submission["Source"].rstrip("\n"))
         return 0
-    out(full_json({"Job": job}))
+    out(formatted(job, template, "Job") if template else full_json({"Job": job}, "JobFile"))
     return 0
 
 
@@ -264,7 +264,7 @@ def history(
     arguments: tuple[str, ...],
 ) -> int:
     """Show the versions of a job that the servers keep, newest first."""
-    no_template(template, json)
+    one_format(json, template)
     argument = one_argument(arguments, "This command takes one argument: <job>")
     wanted = None if version is None else _version(version)
     namespace, job_id = job_by_prefix(api, argument, "Error querying job")
@@ -277,9 +277,9 @@ def history(
         pairs = [(job, diff) for job, diff in pairs if job["Version"] == wanted]
         if not pairs:
             raise RaftnomadError("Error printing job history for non-existing job or job version")
-    if json:
+    if json or template:
         jobs = [job for job, _ in pairs]
-        out(full_json(jobs[0] if wanted is not None else jobs))
+        out(formatted(jobs[0] if wanted is not None else jobs, template, "Job"))
         return 0
     out("\n\n".join(_version_text(job, diff if differences else None, full) for job, diff in pairs))
     return 0
@@ -296,7 +296,7 @@ def _version_text(job: dict[str, Any], diff: dict[str, Any] | None, full: bool) 
     if diff is not None:
         pairs.append(("Diff", f"\n{job_diff(diff, False)}"))
     text = key_values(pairs)
-    return f"{text}\n{full_json(job)}" if full else text
+    return f"{text}\n{full_json(job, 'Job')}" if full else text
 
 
 @command("[options] <job>")
@@ -312,14 +312,14 @@ def allocs(
     """List the allocations of a job."""
     import time
 
-    no_template(template, json)
+    one_format(json, template)
     argument = one_argument(arguments, "This command takes one argument: <job>")
     namespace, job_id = job_by_prefix(api, argument, "Error listing jobs")
     query = {"namespace": namespace} | ({"all": "true"} if everything else {})
     failing = "Error retrieving allocations"
     rows = asked(failing, lambda: api.get(f"{job_path(job_id)}/allocations", query).json()) or []
-    if json:
-        out(full_json(rows))
+    if json or template:
+        out(formatted(rows, template, "AllocationListStub"))
         return 0
     rows.sort(key=lambda row: row["CreateTime"], reverse=True)
     now_ns = time.time_ns()  # noqa: TID251 - for ages, as the user's clock sees them
@@ -345,7 +345,7 @@ def deployments(
     arguments: tuple[str, ...],
 ) -> int:
     """List the deployments of a job, newest first."""
-    no_template(template, json)
+    one_format(json, template)
     argument = one_argument(arguments, "This command takes one argument: <job>")
     namespace, job_id = job_by_prefix(api, argument, "Error listing jobs")
     query = {"namespace": namespace} | ({"all": "true"} if everything else {})
@@ -353,8 +353,8 @@ def deployments(
     rows = asked(failing, lambda: api.get(f"{job_path(job_id)}/deployments", query).json()) or []
     rows.sort(key=lambda row: row["CreateIndex"], reverse=True)
     rows = rows[:1] if latest else rows
-    if json:
-        out(full_json(rows))
+    if json or template:
+        out(formatted(rows, template, "Deployment"))
         return 0
     out(deployment_table(rows, verbose) if rows else "No deployments found")
     return 0

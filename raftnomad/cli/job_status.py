@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from raftnomad.cli.flags import command, connects, option, switch
-from raftnomad.cli.full_json import full_json
+from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.hints import show_hint
-from raftnomad.cli.lookup import asked, job_by_prefix, no_template, raise_usage
+from raftnomad.cli.lookup import asked, job_by_prefix, raise_usage
 from raftnomad.cli.metrics import placement_failure
 from raftnomad.cli.monitor import allocation_table, deployed_groups
 from raftnomad.cli.output import columns, key_values, limit_id, local_time, out
@@ -42,14 +42,14 @@ def status(
     """Display the status of jobs: of all without an argument, else of one with its allocations."""
     if len(arguments) > 1:
         raise_usage("This command takes either no arguments or one: <job>")
-    no_template(template, json)
+    one_format(json, template)
     if not arguments:
-        return _list(api, json)
+        return _list(api, json, template)
     namespace, job_id = job_by_prefix(api, arguments[0], LIST_FAILED)
     query = {"namespace": namespace}
     path = f"/v1/job/{urllib.parse.quote(job_id, safe='')}"
-    if json:
-        out(full_json([_job_json(api, path, query)]))
+    if json or template:
+        out(formatted([_job_json(api, path, query)], template, "JobJson"))
         return 0
     job = asked("Error querying job", lambda: api.get(path, query).json())
     out(_basic(job))
@@ -59,11 +59,11 @@ def status(
     return 0
 
 
-def _list(api: ApiClient, as_json: bool) -> int:
+def _list(api: ApiClient, json: bool, template: str | None) -> int:
     stubs = asked(LIST_FAILED, lambda: api.get("/v1/jobs").json()) or []
-    if as_json:
+    if json or template:
         rows = [_job_json(api, f"/v1/job/{urllib.parse.quote(s['ID'], safe='')}", {}) for s in stubs]
-        out(full_json(rows))
+        out(formatted(rows, template, "JobJson"))
         return 0
     if not stubs:
         out("No running jobs")

@@ -92,14 +92,6 @@ def raise_usage(expectation: str) -> None:
     raise click.UsageError(expectation)
 
 
-def no_template(template: str | None, json: bool) -> None:
-    """Go templates (`-t`) are not built yet; both formats at once never will be."""
-    if json and template is not None:
-        raise RaftnomadError("Both json and template formatting are not allowed")
-    if template is not None:
-        raise RaftnomadError("Formatting with -t is not built yet; use -json and a program that reads JSON, e.g. jq")
-
-
 def confirm(question: str) -> bool:
     """Ask on the terminal; only an exact `y` is yes."""
     try:

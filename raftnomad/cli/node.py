@@ -9,9 +9,9 @@ import click
 
 from raftnomad.cli.alloc import byte_text
 from raftnomad.cli.flags import command, connects, option, switch
-from raftnomad.cli.full_json import full_json
+from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.hints import show_hint
-from raftnomad.cli.lookup import asked, by_prefix, confirm, no_template, raise_usage
+from raftnomad.cli.lookup import asked, by_prefix, confirm, raise_usage
 from raftnomad.cli.monitor import allocation_table
 from raftnomad.cli.output import columns, error, key_values, limit_id, local_rfc3339, local_time, out
 from raftnomad.durations import format_duration, parse_duration
@@ -77,17 +77,17 @@ def status(
     """Display the status of nodes: of all without an argument, else of one with its allocations."""
     if len(arguments) > 1:
         raise_usage("This command takes either one or no arguments")
-    no_template(template, json)
+    one_format(json, template)
     if not arguments and not own:
         query = {"filter": filter_text, "next_token": page_token}
         query |= {"os": "true"} if os else {}
         query |= {"per_page": str(per_page)} if per_page is not None else {}
         query = {name: value for name, value in query.items() if value}
-        return _list(api, query, allocs=allocs, os=os, quiet=quiet, verbose=verbose, json=json)
+        return _list(api, query, allocs=allocs, os=os, quiet=quiet, verbose=verbose, json=json, template=template)
     node_id = own_node_id(api) if own else find_node_id(api, arguments[0], QUERY_FAILED)
     node = asked("Error querying node info", lambda: api.get(f"/v1/node/{node_id}").json())
-    if json:
-        out(full_json(node))
+    if json or template:
+        out(formatted(node, template, "Node"))
         return 0
     _show(api, node, short=short, verbose=verbose)
     show_hint(api, "View client details and metrics", f"clients/{node_id}")
@@ -95,12 +95,20 @@ def status(
 
 
 def _list(
-    api: ApiClient, query: dict[str, str], *, allocs: bool, os: bool, quiet: bool, verbose: bool, json: bool
+    api: ApiClient,
+    query: dict[str, str],
+    *,
+    allocs: bool,
+    os: bool,
+    quiet: bool,
+    verbose: bool,
+    json: bool,
+    template: str | None,
 ) -> int:
     answer = asked(QUERY_FAILED, lambda: api.get("/v1/nodes", query))
     stubs = answer.json() or []
-    if json:
-        out(full_json(stubs))
+    if json or template:
+        out(formatted(stubs, template, "NodeListStub"))
         return 0
     if not stubs:
         out("No nodes registered")

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json as json_module
 from typing import Any
 
 import click
 
 from raftnomad.cli.flags import command, connects, option, switch
-from raftnomad.cli.full_json import full_json
+from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.hints import show_hint
-from raftnomad.cli.lookup import asked, no_template, raise_usage
+from raftnomad.cli.lookup import asked, raise_usage
 from raftnomad.cli.output import columns, error, key_values, out
 from raftnomad.errors import RaftnomadError
 from raftnomad.sdk.http import ApiClient, ConnectionFailed, UnexpectedResponse
@@ -29,15 +28,15 @@ def members(
     """List the servers that this one knows, whether they answer, and which of them leads."""
     if arguments:
         raise_usage("This command takes no arguments")
-    no_template(template, json)
+    one_format(json, template)
     found = asked("Error querying servers", lambda: api.get("/v1/agent/members").json())
     servers = sorted(found.get("Members") or (), key=lambda member: member["Name"])
     leaders = _leaders(api)
-    if json:
+    if json or template:
         for member in servers:
             if _rpc_address(member) in leaders:
                 member["Tags"]["Leader"] = "true"
-        out(full_json(servers))
+        out(formatted(servers, template))
         return 0
     if not servers:
         out("No known members")
@@ -134,12 +133,12 @@ def remove_peer(api: ApiClient, peer_id: str, peer_address: str) -> int:
 @connects
 def get_scheduler_configuration(api: ApiClient, json: bool, template: str | None) -> int:
     """Show the scheduler's settings."""
-    no_template(template, json)
+    one_format(json, template)
     failing = "Error querying scheduler configuration"
     answer = asked(failing, lambda: api.get("/v1/operator/scheduler/configuration").json())
     configuration = answer["SchedulerConfig"]
-    if json:
-        out(json_module.dumps(answer, indent=4, sort_keys=True))
+    if json or template:
+        out(formatted(answer, template))
         return 0
     preemption = configuration["PreemptionConfig"]
     out(
