@@ -13,7 +13,7 @@ from raftnomad.model.row import Row, from_positional, go_name, positional, to_po
 def rows() -> list[type[Row]]:
     found = []
     for module in pkgutil.iter_modules(model.__path__):
-        if module.name == "difference":  # recursive, and never in the log
+        if module.name == "difference" or module.name.startswith("submitted"):  # never in the log
             continue
         loaded = importlib.import_module(f"raftnomad.model.{module.name}")
         for value in vars(loaded).values():
