@@ -139,7 +139,7 @@ def _group(group: s.TaskGroup, job: s.Job) -> s.TaskGroup:
     count = group.count
     if count is None:
         count = group.scaling.min if group.scaling and group.scaling.min is not None else 1
-    restart = merged(group.restart_policy, RESTART.get(job.type or "", s.RestartPolicy()))
+    restart = merged(group.restart_policy, RESTART.get(job.type or "", _BATCH_RESTART))
     filled = replace(group, name=name, count=count, restart_policy=restart)
     return replace(
         filled,

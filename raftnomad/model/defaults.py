@@ -17,9 +17,10 @@ from msgspec.structs import replace
 from raftnomad.model import submitted
 from raftnomad.model.api_defaults import fill
 from raftnomad.model.implied import with_implied_constraints
-from raftnomad.model.job import Job, Task, TaskGroup
+from raftnomad.model.job import Job, Secret, Task, TaskGroup
+from raftnomad.model.merging import merged
 from raftnomad.model.policies import ScalingPolicy, UpdateStrategy
-from raftnomad.model.resources import NetworkResource, Port
+from raftnomad.model.resources import NetworkResource, Port, Resources
 from raftnomad.model.row import Row
 from raftnomad.model.service import Service, WorkloadIdentity
 
@@ -37,7 +38,7 @@ def canonicalize(job: Mapping[str, Any] | submitted.Job | Job) -> Job:
     if isinstance(job, Mapping):
         job = msgspec.convert(_without_nulls(job), submitted.Job)
     if isinstance(job, submitted.Job):
-        job = _converted(fill(job))
+        job = _converted(_with_task_scaling(fill(job)))
     return with_implied_constraints(_completed(job))
 
 
@@ -50,6 +51,23 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [_without_nulls(item) for item in value]
     return value
+
+
+def _with_task_scaling(job: submitted.Job) -> submitted.Job:
+    """A task's scaling is on unless it says otherwise; users see that only on the servers."""
+    if not any(task.scaling_policies for group in job.task_groups or () for task in group.tasks or ()):
+        return job
+    default = submitted.ScalingPolicy(enabled=True, min=0)
+
+    def of_task(task: submitted.Task) -> submitted.Task:
+        policies = task.scaling_policies
+        return replace(task, scaling_policies=policies and tuple(merged(policy, default) for policy in policies))
+
+    groups = tuple(
+        replace(group, tasks=group.tasks and tuple(of_task(task) for task in group.tasks))
+        for group in job.task_groups or ()
+    )
+    return replace(job, task_groups=groups)
 
 
 def _converted(job: submitted.Job) -> Job:
@@ -103,6 +121,7 @@ def _completed(job: Job) -> Job:
         meta=job.meta or None,
         datacenters=job.datacenters or ("*",),
         node_pool=job.node_pool or "default",
+        priority=job.priority or 50,
         constraints=job.constraints or None,
         affinities=job.affinities or None,
         spreads=job.spreads or None,
@@ -124,6 +143,10 @@ def _group(group: TaskGroup, job: Job) -> TaskGroup:
         networks=_networks(group.networks),
         services=_services(group.services, job, group, None),
         scaling=_scaling(group.scaling, job, group, None),
+        # Settings of old that `disconnect` replaced; what they say has no effect any more.
+        max_client_disconnect_ns=None,
+        stop_after_client_disconnect_ns=None,
+        prevent_reschedule_on_lost=False,
     )
     tasks = group.tasks
     return replace(group, tasks=None if not tasks else tuple(_task(task, group, job) for task in tasks))
@@ -143,13 +166,26 @@ def _task(task: Task, group: TaskGroup, job: Job) -> Task:
         artifacts=task.artifacts or None,
         templates=task.templates or None,
         volume_mounts=task.volume_mounts or None,
-        secrets=task.secrets or None,
+        secrets=_secrets(task.secrets),
+        resources=_resources(task.resources),
         actions=task.actions or None,
         scaling_policies=policies or None,
         services=_services(task.services, job, group, task),
         identity=_own_identity(task.identity),
         identities=identities,
     )
+
+
+def _secrets(secrets: tuple[Secret, ...] | None) -> tuple[Secret, ...] | None:
+    if not secrets:
+        return None
+    return tuple(replace(secret, config=secret.config or None, env=secret.env or None) for secret in secrets)
+
+
+def _resources(resources: Resources | None) -> Resources | None:
+    if resources is None or resources.networks is None:
+        return resources
+    return replace(resources, networks=_networks(resources.networks))
 
 
 def _networks(networks: tuple[NetworkResource, ...] | None) -> tuple[NetworkResource, ...] | None:

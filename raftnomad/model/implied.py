@@ -43,6 +43,8 @@ def _implied(group: TaskGroup) -> Iterable[Constraint]:
     tasks = group.tasks or ()
     if any(task.vault is not None for task in tasks):
         yield VAULT
+    if any(task.identities for task in tasks):
+        yield IDENTITIES
     signals = sorted({signal for task in tasks for signal in _signals(task)})
     if signals:
         yield Constraint(l_target="${attr.os.signals}", r_target=",".join(signals), operand="set_contains")
@@ -69,6 +71,3 @@ def _signals(task: Task) -> Iterable[str]:
             yield template.change_signal
     if task.vault is not None and task.vault.change_mode == "signal" and task.vault.change_signal:
         yield task.vault.change_signal
-    for identity in (task.identity, *(task.identities or ())):
-        if identity is not None and identity.change_mode == "signal" and identity.change_signal:
-            yield identity.change_signal

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from raftnomad.model.job import Job, TaskGroup, VolumeRequest
-from raftnomad.model.resources import NetworkResource, Port
+from raftnomad.model.resources import Port
 from raftnomad.model.status import JobType
 from raftnomad.model.validation import policies
 from raftnomad.model.validation.placement import affinity_errors, constraint_errors, spread_errors
@@ -15,9 +15,6 @@ from raftnomad.model.validation.texts import wrapped
 
 PORT_MAX = 65535
 DISK_MB_MIN = 10
-_HOSTNAME = re.compile(
-    r"(?=.{1,253}$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?)*"
-)
 _MODES = re.compile(r"|host|bridge|none|cni/.+")
 
 
@@ -140,7 +137,6 @@ def network_errors(group: TaskGroup) -> list[str]:
             if port.value != 0:
                 errors += _static_port(port, static)
             errors += _target(port)
-        errors += _hostname(network)
     return errors
 
 
@@ -162,12 +158,6 @@ def _target(port: Port) -> list[str]:
     if port.to > PORT_MAX:
         return [f'Port "{port.label}" cannot be mapped to a port ({port.to}) greater than {PORT_MAX}']
     return []
-
-
-def _hostname(network: NetworkResource) -> list[str]:
-    if not network.hostname or "${" in network.hostname or _HOSTNAME.fullmatch(network.hostname):
-        return []
-    return ["Hostname is not a valid DNS name"]
 
 
 def volume_errors(volume: VolumeRequest, group: TaskGroup, job: Job) -> list[str]:

@@ -14,7 +14,7 @@ def warnings(job: Job, memory_oversubscription: bool = False) -> list[str]:
     for group in job.task_groups or ():
         of_group = _group(group, job)
         if of_group:
-            found.append(f'Group "{group.name}" has warnings: {multierror(of_group)}')
+            found.append(f'Group "{group.name}" has warnings: {multierror(of_group)}'.strip())
     if job.periodic is not None and job.periodic.spec:
         found.append("cron is deprecated and may be removed in a future release. Use crons instead")
     promoting = [group for group in job.task_groups or () if group.update is not None and group.update.auto_promote]
@@ -42,12 +42,6 @@ def _group(group: TaskGroup, job: Job) -> list[str]:
                 f"Update max parallel count is greater than task group count ({parallel} > {group.count}). A "
                 "destructive change would result in the simultaneous replacement of all allocations."
             )
-    if group.max_client_disconnect_ns is not None:
-        found.append("MaxClientDisconnect will be deprecated favor of Disconnect.LostAfter")
-    if group.stop_after_client_disconnect_ns is not None:
-        found.append("StopAfterClientDisconnect will be deprecated favor of Disconnect.StopOnClientAfter")
-    if group.prevent_reschedule_on_lost:
-        found.append("PreventRescheduleOnLost will be deprecated favor of Disconnect.Replace")
     if any(network.mbits > 0 for network in group.networks or ()):
         found.append("mbits has been deprecated as of Nomad 0.12.0. Please remove mbits from the network block")
     for task in group.tasks or ():
@@ -70,21 +64,20 @@ def _identity(identity: WorkloadIdentity) -> list[str]:
         found.append("identities without an audience are insecure")
     if identity.ttl_ns == 0:
         found.append("identities without an expiration are insecure")
-    return [f'Identity["{identity.name}"] has warnings: {multierror(found)}'] if found else []
+    return [multierror([f"Identity[{identity.name}] {one}" for one in found])] if found else []
 
 
 def _shutdown_delays(group: TaskGroup) -> list[str]:
     """A service should be gone from the catalogue before its task stops."""
-    delayed = bool(group.shutdown_delay_ns)
-    if delayed:
-        return []
-    found: list[str] = []
     tasks = group.tasks or ()
-    if group.services and not any(task.shutdown_delay_ns for task in tasks):
+    found = [
+        f'task "{task.name}" in group "{group.name}" defines services, but has no shutdown_delay set'
+        for task in tasks
+        if task.services and not task.shutdown_delay_ns
+    ]
+    delayed = group.shutdown_delay_ns or any(task.shutdown_delay_ns for task in tasks)
+    if any(service.connect is None for service in group.services or ()) and not delayed:
         found.append(
             f'group "{group.name}" defines services, but neither the group nor any of its tasks have shutdown_delay set'
         )
-    for task in tasks:
-        if task.services and not task.shutdown_delay_ns:
-            found.append(f'task "{task.name}" in group "{group.name}" defines services, but has no shutdown_delay set')
     return found

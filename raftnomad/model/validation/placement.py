@@ -9,7 +9,10 @@ from raftnomad.model.resources import Affinity, Constraint, Spread
 _COMPARISONS = ("=", "==", "is", "!=", "not", "<", "<=", ">", ">=")
 _SETS = ("set_contains", "set_contains_all", "set_contains_any")
 _NO_ATTRIBUTE_NEEDED = ("distinct_hosts",)
-_VERSION = re.compile(r"\s*(?:|=|!=|>|<|>=|<=|~>)\s*v?\d+(?:\.\d+)*(?:-?[0-9A-Za-z.~-]+)?(?:\+[0-9A-Za-z.~-]+)?\s*")
+_PRERELEASE = r"(?:-\d[0-9A-Za-z~-]*(?:\.[0-9A-Za-z~-]+)*|-?[A-Za-z~-][0-9A-Za-z~-]*(?:\.[0-9A-Za-z~-]+)*)"
+_VERSION = re.compile(
+    rf"\s*(?:|=|!=|>|<|>=|<=|~>)\s*v?\d+(?:\.\d+)*{_PRERELEASE}?(?:\+[0-9A-Za-z~-]+(?:\.[0-9A-Za-z~-]+)*)?\s*"
+)
 
 
 def constraint_errors(constraint: Constraint) -> list[str]:

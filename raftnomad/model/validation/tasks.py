@@ -213,6 +213,7 @@ def _rest(task: Task, group: TaskGroup) -> list[str]:
         if mount.propagation_mode not in ("", "private", "host-to-task", "bidirectional"):
             errors.append(f'Volume Mount ({index}) has an invalid propagation mode: "{mount.propagation_mode}"')
     errors += task_service_errors(task, group)
+    errors += _kind_errors(task, group)
     seen: set[str] = set()
     for identity in (task.identity, *(task.identities or ())):
         if identity is None:
@@ -230,6 +231,16 @@ def _rest(task: Task, group: TaskGroup) -> list[str]:
     for action in task.actions or ():
         errors += wrapped(f"Action {action.name} validation failed", action_errors(action))
     return errors
+
+
+def _kind_errors(task: Task, group: TaskGroup) -> list[str]:
+    """A task that says it is a proxy needs the service that it is one for."""
+    kind, _, name = task.kind.partition(":")
+    if kind not in ("connect-proxy", "connect-native", "connect-ingress", "connect-terminating", "connect-mesh"):
+        return []
+    if any(service.name == name and service.connect is not None for service in group.services or ()):
+        return []
+    return [f'No Connect services in task group with Connect proxy ("{name}")']
 
 
 def identity_errors(identity: WorkloadIdentity) -> list[str]:
