@@ -96,7 +96,10 @@ def test_a_missing_file_is_told():
         ({"server": {"enabled": True}, "data_dir": "d"}, "data-dir must be given as an absolute path: got d"),
         ({"client": {"enabled": True, "node_pool": "all"}, "data_dir": "/d"}, "Invalid node pool"),
         ({"server": {"enabled": True}, "data_dir": "/d", "log_level": "LOUD"}, "Invalid log level: LOUD."),
-        ({"server": {"enabled": True}, "data_dir": "/d", "acl": {"enabled": True}}, "access control is not built"),
+        (
+            {"server": {"enabled": True}, "data_dir": "/d", "acl": {"enabled": True}},
+            "acl.enabled: access control is not built",
+        ),
         ({"server": {"enabled": True}, "data_dir": "/d"}, ""),
     ],
 )
