@@ -66,6 +66,8 @@ class _Replay:
     term: int = 0
     voted_for: str | None = None
     commit_index: int = 0
+    is_sealed: bool = True
+    """The last segment takes nothing more, or there is none."""
 
     def take(self, record: Record, segment: Segment) -> None:
         match record.kind:
@@ -137,15 +139,14 @@ class Journal:
         numbers = self._usable_segments()
         for number in numbers:
             self._read_segment(number, last=number == numbers[-1], replay=replay)
-        self._entries = replay.entries
-        self._term, self._voted_for = replay.term, replay.voted_for
+        self._entries = replay.entries or [(SENTINEL, *base)]
         self._bytes = sum(len(entry[0]) for entry in self._entries)
-        if not self._segments:
-            self._begin_segment(1)
-        if not self._entries:
-            self._entries = [(SENTINEL, *base)]
-            self._write(Kind.BASE, *base)
+        self._term, self._voted_for = replay.term, replay.voted_for
         self._commit_index = max(self._entries[0][1], min(replay.commit_index, self._entries[-1][1]))
+        if replay.is_sealed:
+            self._begin_segment(self._segments[-1].number + 1 if self._segments else 1)
+        if not replay.entries:
+            self._write(Kind.BASE, *base)
         self.sync_now()
         self._durable_index = self.last_index
 
@@ -175,24 +176,23 @@ class Journal:
         data = file.read(0, file.size())
         segment = Segment(number=number, file=file, size=len(data), written=HEADER_BYTES)
         self._segments.append(segment)
-        sealed = False
+        replay.is_sealed = False
         for record in read_records(data, path):
             replay.take(record, segment)
             segment.written = record.end
-            sealed = record.kind is Kind.SEAL
-        if not sealed and not last:
+            replay.is_sealed = record.kind is Kind.SEAL
+        if not last and not replay.is_sealed:
             raise errors.DataDirectoryError(f"{path} is damaged at offset {segment.written}: its end is missing")
         segment.durable = segment.written
-        if not sealed:
+        if last:
             self._cut_torn_tail(segment, data)
-        elif last:
-            self._begin_segment(number + 1)
 
     def _cut_torn_tail(self, segment: Segment, data: bytes) -> None:
         tail = data[segment.written :]
         if tail.strip(b"\0"):
             logger.warning("%s ends in a torn record at offset %d: cut off", segment.file.path, segment.written)
             segment.file.write(b"\0" * len(tail), segment.written)
+        # What was read may be in the machine's memory alone: the last process may have died before it synced.
         segment.file.sync()
 
     # --- what may be promised

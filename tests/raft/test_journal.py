@@ -1,3 +1,4 @@
+import contextlib
 import random
 from typing import NoReturn
 
@@ -145,6 +146,29 @@ def test_a_crash_at_any_operation_while_segments_come_and_go_loses_nothing_durab
         else:
             break
     assert crash_in > 300
+
+
+def test_a_seal_that_was_never_synced_is_made_durable_before_the_next_segment_begins() -> None:
+    """Found by seed 1245: a kill while sealing, then a power cut, and the journal looked damaged."""
+    for crash_in in range(1, 12):
+        disk = a_disk(crash_in)
+        journal = a_journal(disk)
+        while journal._room_left() > journal._reserve_bytes + 60:
+            fill(journal, journal.last_index + 1)
+        journal.setCurrentTerm(5, "me")
+        journal.sync_now()
+        last = journal.last_index
+        disk.crash_in = crash_in
+        with contextlib.suppress(Crash):
+            fill(journal, last + 2)
+        again = a_journal(disk)
+        assert again.getCurrentTerm() == 5
+        fill(again, last + 4)
+        again.sync_now()
+        disk.lose_power()
+        third = a_journal(disk)
+        assert third.last_index == last + 4
+        assert (third.getCurrentTerm(), third.getVotedForNodeId()) == (5, "me")
 
 
 def test_compaction_frees_whole_segments() -> None:
