@@ -23,6 +23,7 @@ from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.node import Node
 from raftnomad.model.row import ZERO_TIME
 from raftnomad.model.status import Eligibility, EvalStatus, NodeStatus
+from raftnomad.scheduler.input import read_input
 from raftnomad.server.blocked_evals import BlockedEvals
 from raftnomad.server.duties import deployments, drains, evaluations, garbage_collection, heartbeats
 from raftnomad.server.duties.decision import Decision
@@ -72,6 +73,7 @@ class Reign:
         logger.info("leading since index %d", self.epoch)
         try:
             async with asyncio.TaskGroup() as group:
+                group.create_task(self._warm_up(), name="warm-up")
                 group.create_task(Worker(self, applier).run(), name="worker")
                 group.create_task(self._tick(), name="tick")
                 for name, decide in self._duties().items():
@@ -92,6 +94,14 @@ class Reign:
             else:
                 self.epoch = claimed.value
                 return
+
+    async def _warm_up(self) -> None:
+        """Have the scheduler's process started, so that the first job does not wait for it."""
+        asked = read_input(self.server.state, Evaluation(type="service"), 0, bytes(16))
+        try:
+            await self.server.scheduling.schedule(self.server.state, asked)
+        except RaftnomadError as error:
+            logger.warning("the scheduler did not start, it is tried again when it is needed: %s", error)
 
     def _restore(self) -> None:
         """What earlier leaders left open. Blocked evaluations are all tried again: nobody knows what was freed."""

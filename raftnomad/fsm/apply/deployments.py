@@ -9,6 +9,7 @@ from msgspec.structs import replace
 from raftnomad.fsm.apply import evaluations, jobs
 from raftnomad.fsm.commands import PromoteDeployment, SetAllocationHealth, UpdateDeployment
 from raftnomad.fsm.outcome import Applied, Outcome, Rejected
+from raftnomad.fsm.rollback import UNHEALTHY, failure
 from raftnomad.fsm.transaction import Transaction
 from raftnomad.model.allocation import AllocDeploymentStatus
 from raftnomad.model.deployment import Deployment
@@ -38,8 +39,7 @@ def update(txn: Transaction, command: UpdateDeployment) -> Outcome:
         jobs.set_stable(txn, key, deployment.job_version, True)
     if command.rollback_to is not None:
         _roll_back(txn, deployment, command.rollback_to)
-    for evaluation in command.evaluations:
-        jobs.store_evaluation(txn, evaluation, txn.state.jobs.get(key))
+    evaluations.store(txn, command.evaluations)
     return Applied(txn.index, value=txn.index)
 
 
@@ -95,8 +95,27 @@ def set_health(txn: Transaction, command: SetAllocationHealth) -> Outcome:
             modify_index=txn.index,
         )
         txn.put_allocation(replace(alloc, deployment_status=status, modify_index=txn.index, modify_time_ns=txn.time_ns))
+    if command.unhealthy:
+        _fail(txn, deployment, command.unhealthy)
     evaluations.store(txn, command.evaluations)
     return Applied(txn.index, value=txn.index)
+
+
+def _fail(txn: Transaction, deployment: Deployment, unhealthy: tuple[str, ...]) -> None:
+    """A user's verdict leaves nothing to wait for."""
+    groups = {txn.state.allocations[alloc_id].task_group: None for alloc_id in unhealthy}
+    description, version = failure(txn.state, deployment, UNHEALTHY, groups)
+    txn.put_deployment(
+        replace(
+            deployment,
+            status=str(DeploymentStatus.FAILED),
+            status_description=description,
+            modify_index=txn.index,
+            modify_time_ns=txn.time_ns,
+        )
+    )
+    if version is not None:
+        _roll_back(txn, deployment, version)
 
 
 def promote(txn: Transaction, command: PromoteDeployment) -> Outcome:
@@ -112,7 +131,7 @@ def promote(txn: Transaction, command: PromoteDeployment) -> Outcome:
     waiting = [name for name in chosen if groups[name].desired_canaries and not groups[name].promoted]
     if errors := [text for name in waiting if (text := _too_early(txn, deployment, name))]:
         return Rejected(txn.index, _listed(errors))
-    for name in waiting:
+    for name in chosen:
         groups[name] = replace(groups[name], promoted=True)
         _accept_canaries(txn, groups[name].placed_canaries or ())
     description = deployment.status_description

@@ -29,7 +29,7 @@ def register(txn: Transaction, command: RegisterJob) -> Outcome:
     if old is not None and not specification_changed(old, job):
         store_evaluation(txn, command.evaluation, old)
         return Applied(txn.index, value=old.job_modify_index)
-    add_version(txn, job, old, command.submission)
+    add_version(txn, replace(job, stable=False), old, command.submission)
     store_evaluation(txn, command.evaluation, txn.state.jobs[job.namespace, job.id])
     return Applied(txn.index, value=txn.index)
 
@@ -168,9 +168,9 @@ def revert(txn: Transaction, command: RevertJob) -> Outcome:
 
 
 def roll_back(txn: Transaction, target: Job, job: Job) -> None:
-    """An older version becomes the newest one, with the source that it was submitted as."""
+    """An older version becomes the newest one, with the source that it was submitted as; what was stable still is."""
     submission = txn.state.job_submissions.get((job.namespace, job.id, target.version))
-    add_version(txn, replace(target, stable=False), job, submission)
+    add_version(txn, target, job, submission)
 
 
 def _kept_version(txn: Transaction, key: JobKey, version: int) -> Job | None:

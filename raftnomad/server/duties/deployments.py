@@ -17,18 +17,15 @@ from raftnomad.fsm.commands import (
     UpdateDeployment,
     UpsertEvaluations,
 )
+from raftnomad.fsm.rollback import TOO_SLOW, UNHEALTHY, failure
 from raftnomad.fsm.state import State
 from raftnomad.model.allocation import Allocation, DesiredTransition
 from raftnomad.model.deployment import Deployment, DeploymentState
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.job import Job
 from raftnomad.model.status import ACTIVE_DEPLOYMENT_STATUSES, DeploymentStatus, DesiredStatus, EvalTrigger
-from raftnomad.model.versions import specification_changed
 from raftnomad.server.duties.decision import Decision
 from raftnomad.server.triggered import NewId, evaluation_of
-
-UNHEALTHY = "Failed due to unhealthy allocations"
-TOO_SLOW = "Failed due to progress deadline"
 
 Step = tuple[int, int, int]
 """(placed, healthy, unhealthy)"""
@@ -96,10 +93,10 @@ def _next_step(
     groups = deployment.task_groups or {}
     for name, group in groups.items():
         if group.unhealthy_allocs and (hopeless := _hopeless(state, deployment, name, group)):
-            return _failure(state, deployment, job, hopeless, group, evaluation, epoch)
-    for name, group in groups.items():
+            return _failure(state, deployment, hopeless, name, evaluation, epoch)
+    for name in groups:
         if progress.deadlines.get((deployment.id, name), now_s + 1) <= now_s:
-            return _failure(state, deployment, job, TOO_SLOW, group, evaluation, epoch)
+            return _failure(state, deployment, TOO_SLOW, name, evaluation, epoch)
     waiting = [group for group in groups.values() if group.desired_canaries and not group.promoted]
     if waiting and all(_may_promote(state, group) for group in waiting):
         return PromoteDeployment(deployment_id=deployment.id, evaluations=(evaluation,), epoch=epoch)
@@ -188,37 +185,14 @@ def _to_reschedule(state: State, deployment: Deployment) -> dict[str, DesiredTra
 
 
 def _failure(
-    state: State,
-    deployment: Deployment,
-    job: Job,
-    reason: str,
-    group: DeploymentState,
-    evaluation: Evaluation,
-    epoch: int,
+    state: State, deployment: Deployment, reason: str, group: str, evaluation: Evaluation, epoch: int
 ) -> UpdateDeployment:
-    version: int | None = None
-    if group.auto_revert:
-        stable = stable_version(state, job)
-        if stable is None:
-            reason += " - no stable job version to auto revert to"
-        elif not specification_changed(stable, job):
-            # It would be deployed, fail and be rolled back to for ever.
-            reason += f" - not rolling back to stable job version {stable.version}"
-            reason += " as current job has same specification"
-        else:
-            version = stable.version
-            reason += f" - rolling back to job version {version}"
+    description, version = failure(state, deployment, reason, (group,))
     return UpdateDeployment(
         deployment_id=deployment.id,
         status=str(DeploymentStatus.FAILED),
-        status_description=reason,
+        status_description=description,
         rollback_to=version,
         evaluations=(evaluation,),
         epoch=epoch,
     )
-
-
-def stable_version(state: State, job: Job) -> Job | None:
-    """The newest version before the present one that has run well."""
-    versions = state.job_versions.get((job.namespace, job.id), ())
-    return next((version for version in versions if version.stable and version.version != job.version), None)

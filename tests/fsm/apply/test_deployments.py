@@ -55,7 +55,8 @@ def test_a_failed_deployment_rolls_its_job_back_in_the_same_step(cluster: Cluste
     index = cluster.apply(failed).index
     job = cluster.state.jobs[KEY]
     assert (job.version, (job.task_groups or ())[0].count, job.job_modify_index) == (2, 1, index)
-    assert cluster.state.evaluations[an_id(3, "eval")].job_modify_index == index
+    assert job.stable
+    assert an_id(3, "eval") in cluster.state.evaluations
 
 
 def test_a_job_that_has_moved_on_is_not_rolled_back(cluster: Cluster) -> None:
@@ -72,8 +73,10 @@ def test_health_is_set_by_hand(cluster: Cluster) -> None:
     groups = cluster.state.deployments[DEPLOYMENT].task_groups or {}
     assert (groups["web"].healthy_allocs, groups["web"].unhealthy_allocs) == (1, 0)
     cluster.apply(SetAllocationHealth(deployment_id=DEPLOYMENT, healthy=(ALLOC,), unhealthy=(ALLOC,)))
-    groups = cluster.state.deployments[DEPLOYMENT].task_groups or {}
+    deployment = cluster.state.deployments[DEPLOYMENT]
+    groups = deployment.task_groups or {}
     assert (groups["web"].healthy_allocs, groups["web"].unhealthy_allocs) == (0, 1)
+    assert (deployment.status, deployment.status_description) == ("failed", "Failed due to unhealthy allocations")
 
 
 def test_health_of_strangers_is_refused(cluster: Cluster) -> None:
