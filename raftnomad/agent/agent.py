@@ -35,6 +35,8 @@ logger = logging.getLogger(__name__)
 
 SECOND = 1_000_000_000
 RPC_PORT = 4647
+HTTP_GRACE_S = 0.2
+"""So long may requests take to end when the agent does; queries that wait for changes are cut off then."""
 
 
 class Agent:
@@ -140,9 +142,9 @@ class Agent:
     async def stop(self, leave: bool) -> None:
         """Tasks go on, but for a dev agent, with which everything ends."""
         await self._tasks.cancel()
-        await self._http.stop()
         if self._client is not None and self._client.client.node_id:
             await self._client.stop(kill_tasks=self.config.dev_mode)
+        await self._http.stop(HTTP_GRACE_S)
         if self._api is not None:
             await self._api.close()
         if self._server is not None:

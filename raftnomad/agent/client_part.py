@@ -16,6 +16,7 @@ from raftnomad.client.http import routes
 from raftnomad.client.settings import ClientSettings
 from raftnomad.clock import Clock
 from raftnomad.config.settings import AgentConfig
+from raftnomad.drivers.raw_exec import RawExecDriver
 from raftnomad.drivers.registry import load_drivers
 from raftnomad.identifiers import RandomBytes
 from raftnomad.model.node import (
@@ -56,7 +57,12 @@ class ClientPart:
         await self.client.start()
 
     async def stop(self, kill_tasks: bool) -> None:
+        """With `kill_tasks` nothing of this client remains on the machine."""
         await self.client.stop(kill_tasks)
+        if kill_tasks:
+            for driver in self.client.drivers.values():
+                if isinstance(driver, RawExecDriver):
+                    await driver.retire()
 
     def local(self) -> LocalClient:
         return LocalClient(
