@@ -160,9 +160,10 @@ class AllocRunner:
             await self.save()
 
     async def kill_for_good(self, timeout_s: float) -> None:
-        """Kill the tasks because the agent goes and takes them with it; nothing is remembered or reported."""
+        """End it, with its files, because the agent goes and takes all with it; nothing is remembered or reported."""
         await self._tasks.cancel()
         await asyncio.gather(*(task.stop_now(timeout_s) for task in self.tasks.values()))
+        await asyncio.to_thread(self.directory.destroy)
 
     async def collect(self) -> None:
         """Remove the files of an allocation that has ended; its states can still be asked for."""

@@ -128,6 +128,9 @@ class Client:
         if kill_tasks:
             timeout_s = self.settings.max_kill_timeout_s
             await asyncio.gather(*(runner.kill_for_good(timeout_s) for runner in self.allocations.values()))
+            for driver in self.drivers.values():
+                # A task whose start was just interrupted is known to nobody else.
+                await driver.destroy_others([])
         else:
             await asyncio.gather(*(runner.leave() for runner in self.allocations.values()))
         for driver in self.drivers.values():

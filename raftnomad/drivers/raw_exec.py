@@ -126,6 +126,10 @@ class RawExecDriver:
     async def close(self) -> None:
         """Executors and their zygote live on by themselves."""
 
+    async def retire(self) -> None:
+        """The zygote goes too: nobody is going to start another task."""
+        await self._executors.retire_zygote()
+
     def _environment(self, task: Task) -> dict[str, str]:
         inherited = {name: value for name, value in os.environ.items() if not _matches(name, self._not_inherited)}
         denied = [*self._denied_env, *strings(task.config, "denied_envvars")]
