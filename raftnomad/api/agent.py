@@ -109,6 +109,14 @@ async def servers(context: Context, _request: Request) -> Answer:
     return answers.json([member.rpc_address for member in context.server.log.members])
 
 
+async def set_servers(context: Context, request: Request) -> Answer:
+    if not context.client_enabled:
+        return answers.text("Invalid method", 501)
+    if not request.get_all("address"):
+        raise BadRequest("missing server address")
+    raise NotBuilt("the client of this agent asks the server of this agent, and no other")
+
+
 async def schedulers(context: Context, _request: Request) -> Answer:
     server = context.server
     return answers.json({"server_id": f"{server.name}.{server.region}", "schedulers": []})

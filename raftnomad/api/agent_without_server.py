@@ -9,7 +9,7 @@ from raftnomad.api import answers
 from raftnomad.api.agent import health_answer
 from raftnomad.api.forward import ServerList
 from raftnomad.errors import BadRequest, NotBuilt
-from raftnomad.web import Answer, Request, Route
+from raftnomad.web import Answer, Request, Response, Route
 
 
 class Agent:
@@ -29,6 +29,7 @@ class Agent:
             Route(("GET",), "/v1/agent/self", self._self, "agent:read"),
             Route(("GET",), "/v1/agent/health", self._health, "none"),
             Route(("GET",), "/v1/agent/servers", self._list_servers, "agent:read"),
+            Route(put, "/v1/agent/servers", self._set_servers, "agent:write"),
             Route(put, "/v1/agent/join", self._server_only, "agent:write"),
             Route(put, "/v1/agent/force-leave", self._server_only, "agent:write"),
             Route(("GET",), "/v1/agent/schedulers", self._schedulers, "agent:read"),
@@ -49,6 +50,15 @@ class Agent:
 
     async def _list_servers(self, _request: Request) -> Answer:
         return answers.json(list(self._servers.in_order()) if self._servers is not None else [])
+
+    async def _set_servers(self, request: Request) -> Answer:
+        """Forget the servers that were known; these are asked from now on."""
+        addresses = [address for address in request.get_all("address") if address]
+        if not addresses:
+            raise BadRequest("missing server address")
+        if self._servers is not None:
+            self._servers.reconfigure(addresses)
+        return Response()
 
     async def _server_only(self, _request: Request) -> Answer:
         raise NotBuilt("Invalid method")

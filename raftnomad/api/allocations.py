@@ -62,8 +62,8 @@ async def stop_allocation(context: Context, request: Request) -> Answer:
     assert alloc.job is not None
     transition = DesiredTransition(
         migrate=True,
-        no_shutdown_delay=no_shutdown_delay or None,
-        reschedule=reschedule or None,
+        no_shutdown_delay=no_shutdown_delay,
+        reschedule=reschedule,
     )
     evaluation = new_evaluation(context, alloc.job, EvalTrigger.ALLOC_STOP)
     applied = await context.server.propose(

@@ -29,7 +29,6 @@ LOOKUP = "deployment lookup failed: "
 FAILED_BY_USER = "Deployment marked as failed"
 PAUSED = "Deployment is paused"
 RUNNING = "Deployment is running"
-NEEDS_PROMOTION = "Deployment is running but requires manual promotion"
 
 
 async def list_deployments(context: Context, request: Request) -> Answer:
@@ -79,7 +78,7 @@ async def fail_deployment(context: Context, request: Request) -> Answer:
             evaluations=(evaluation,),
         )
     )
-    return _updated(applied.index, evaluation)
+    return _updated(applied.index, evaluation, _version_to_revert_to(context.server.state, deployment))
 
 
 async def pause_deployment(context: Context, request: Request) -> Answer:
@@ -96,16 +95,11 @@ async def pause_deployment(context: Context, request: Request) -> Answer:
         UpdateDeployment(
             deployment_id=deployment.id,
             status=DeploymentStatus.RUNNING,
-            status_description=NEEDS_PROMOTION if _needs_promotion(deployment) else RUNNING,
+            status_description=RUNNING,
             evaluations=(evaluation,),
         )
     )
     return _updated(applied.index, evaluation)
-
-
-def _needs_promotion(deployment: Deployment) -> bool:
-    groups = (deployment.task_groups or {}).values()
-    return any(group.desired_canaries > 0 and not group.promoted for group in groups)
 
 
 async def promote_deployment(context: Context, request: Request) -> Answer:
@@ -144,7 +138,8 @@ async def set_allocation_health(context: Context, request: Request) -> Answer:
             evaluations=(evaluation,),
         )
     )
-    return _updated(applied.index, evaluation)
+    reverted = _version_to_revert_to(context.server.state, deployment) if unhealthy else None
+    return _updated(applied.index, evaluation, reverted)
 
 
 async def unblock_deployment(context: Context, request: Request) -> Answer:
@@ -200,14 +195,22 @@ def _evaluation(context: Context, deployment: Deployment) -> Evaluation:
     )
 
 
-def _updated(index: int, evaluation: Evaluation | None) -> Answer:
-    """RevertedJobVersion is always null here: the leader reverts in a step of its own, when it sees the failure."""
+def _version_to_revert_to(state: State, deployment: Deployment) -> int | None:
+    """Which version the leader will bring back when this deployment has failed; None when none."""
+    groups = (deployment.task_groups or {}).values()
+    if not any(group.auto_revert for group in groups):
+        return None
+    versions = state.job_versions.get((deployment.namespace, deployment.job_id), ())
+    return next((job.version for job in versions if job.stable and job.version != deployment.job_version), None)
+
+
+def _updated(index: int, evaluation: Evaluation | None, reverted_version: int | None = None) -> Answer:
     return answers.written(
         index,
         {
             "EvalID": evaluation.id if evaluation is not None else "",
             "EvalCreateIndex": index if evaluation is not None else 0,
             "DeploymentModifyIndex": index,
-            "RevertedJobVersion": None,
+            "RevertedJobVersion": reverted_version,
         },
     )

@@ -7,7 +7,7 @@ send a request back and forth.
 from __future__ import annotations
 
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
@@ -59,6 +59,8 @@ class ServerList(Protocol):
         """`host:port`, the best first."""
 
     def failed(self, address: str) -> None: ...
+
+    def reconfigure(self, addresses: Sequence[str]) -> None: ...
 
 
 class NotReached(RaftnomadError):

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
-from raftnomad.api import answers, job_intake
+import msgspec
+
+from raftnomad.api import answers, job_intake, shown
 from raftnomad.api.context import Context
 from raftnomad.api.requests import JobPlanRequest, JobsParseRequest, JobValidateRequest
 from raftnomad.errors import BadRequest, RaftnomadError
 from raftnomad.jobspec import parse_job
 from raftnomad.model import wire
-from raftnomad.model.validation import multierror, validate
+from raftnomad.model.evaluation import Evaluation
+from raftnomad.model.validation import multierror
 from raftnomad.web import Answer, Request
 
 
@@ -24,26 +27,32 @@ async def plan_job(context: Context, request: Request) -> Answer:
         raise BadRequest("Job ID does not match")
     job = job_intake.take(asked, request, context.server.region)
     await context.server.consistent_read()
-    found = job_intake.check(job, context.server.state)
+    job_intake.check(job, context.server.state)
     planned = await context.server.plan_job(job, asked.diff)
+    # Nothing was written: the index is that of the job as it stands.
     return answers.written(
-        planned.index,
+        planned.job_modify_index,
         {
             "Annotations": planned.annotations,
             "FailedTGAllocs": planned.failed_tg_allocs,
             "JobModifyIndex": planned.job_modify_index,
-            "CreatedEvals": planned.created_evals,
+            "CreatedEvals": [_as_planned(row) for row in planned.created_evals or ()] or None,
             "Diff": planned.diff,
             "NextPeriodicLaunch": planned.next_periodic_launch,
-            "Warnings": found,
+            "Warnings": job_intake.warnings_text(job),
         },
     )
+
+
+def _as_planned(evaluation: Evaluation) -> Evaluation:
+    """Without what refers to a state that does not exist."""
+    return msgspec.structs.replace(shown.evaluation(evaluation), job_modify_index=0, snapshot_index=0)
 
 
 async def validate_job(context: Context, request: Request) -> Answer:
     asked = wire.decode(JobValidateRequest, request.body)
     job = job_intake.take(asked, request, context.server.region)
-    errors = validate(job)
+    errors = job_intake.all_errors(job, context.server.state)
     return answers.json(
         {
             "DriverConfigValidated": True,

@@ -48,12 +48,35 @@ def take(body: JobBody, request: Request, region: str) -> Job:
     return taken
 
 
-def check(job: Job, state: State) -> str:
-    """Raises RaftnomadError with everything that is wrong with the job; returns warnings as Nomad words them."""
-    errors = validate(job) or _missing(job, state)
+def check(job: Job, state: State) -> None:
+    """Raises RaftnomadError with everything that is wrong with the job."""
+    errors = all_errors(job, state) or _missing(job, state)
     if errors:
         raise RaftnomadError(multierror(errors))
-    return warnings_text(job)
+
+
+def all_errors(job: Job, state: State) -> list[str]:
+    """What is wrong with the job itself, and what its namespace does not allow."""
+    return [*validate(job), *_not_allowed(job, state)]
+
+
+def _not_allowed(job: Job, state: State) -> list[str]:
+    namespace = state.namespaces.get(job.namespace)
+    rules = namespace.capabilities if namespace is not None else None
+    if rules is None:
+        return []
+    groups = job.task_groups or ()
+    drivers = dict.fromkeys(task.driver for group in groups for task in group.tasks or ())
+    modes = dict.fromkeys(network.mode or "host" for group in groups for network in group.networks or ())
+    return [
+        f'used {what} "{name}" is not allowed in namespace "{job.namespace}"'
+        for what, names, enabled, disabled in (
+            ("task driver", drivers, rules.enabled_task_drivers, rules.disabled_task_drivers),
+            ("group network mode", modes, rules.enabled_network_modes, rules.disabled_network_modes),
+        )
+        for name in names
+        if (enabled and name not in enabled) or (disabled and name in disabled)
+    ]
 
 
 def _missing(job: Job, state: State) -> list[str]:
@@ -64,6 +87,6 @@ def _missing(job: Job, state: State) -> list[str]:
     return []
 
 
-def warnings_text(job: Job) -> str:
-    found = warnings(job)
+def warnings_text(job: Job, *more: str) -> str:
+    found = [*more, *warnings(job)]
     return multiwarning(found) if found else ""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from raftnomad.api import answers, job_intake
@@ -28,9 +30,9 @@ from raftnomad.model import wire
 from raftnomad.model.allocation import DesiredTransition
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.job import Job, JobSubmission
-from raftnomad.model.status import EvalStatus, EvalTrigger
+from raftnomad.model.status import EvalStatus, EvalTrigger, JobType
 from raftnomad.model.submitted import Job as SubmittedJob
-from raftnomad.web import Answer, Request
+from raftnomad.web import Answer, Request, Response
 
 SOURCE_BYTES_MAX = 1_000_000
 """Nomad: `job_max_source_size`."""
@@ -44,8 +46,8 @@ async def register_job(context: Context, request: Request) -> Answer:
     _check_identity(job_intake.submitted_job(asked), request)
     _check_priority(asked.eval_priority)
     job = job_intake.take(asked, request, context.server.region)
-    warnings = job_intake.check(job, context.server.state)
-    submission, source_warning = _submission(asked.submission, job)
+    job_intake.check(job, context.server.state)
+    submission, odd = _submission(asked.submission, job)
     job = msgspec.structs.replace(job, submit_time_ns=context.server.clock.now_ns())
     evaluation = None
     if job.periodic is None and job.parameterized_job is None:
@@ -60,7 +62,7 @@ async def register_job(context: Context, request: Request) -> Answer:
             preserve_counts=asked.preserve_counts,
         )
     )
-    return job_written(applied.index, applied.value, evaluation, "\n\n".join(filter(None, (warnings, source_warning))))
+    return job_written(applied.index, applied.value, evaluation, job_intake.warnings_text(job, *odd))
 
 
 def _check_identity(job: SubmittedJob, request: Request) -> None:
@@ -75,22 +77,20 @@ def _check_priority(priority: int) -> None:
         raise BadRequest(f"Eval priority must be between 1 and {PRIORITY_MAX} inclusively")
 
 
-def _submission(submission: JobSubmission | None, job: Job) -> tuple[JobSubmission | None, str]:
+def _submission(submission: JobSubmission | None, job: Job) -> tuple[JobSubmission | None, list[str]]:
     """The source to keep beside the job, or a warning that it is too long to keep."""
     if submission is None or not submission.source:
-        return None, ""
+        return None, []
     size = len(submission.source.encode()) + len(submission.variables.encode())
     if size > SOURCE_BYTES_MAX:
-        return (
-            None,
-            f"job source size of {_size(size)} exceeds maximum of {_size(SOURCE_BYTES_MAX)} and will be discarded",
-        )
-    return msgspec.structs.replace(submission, namespace=job.namespace, job_id=job.id), ""
+        text = f"job source size of {_size(size)} exceeds maximum of {_size(SOURCE_BYTES_MAX)} and will be discarded"
+        return None, [text]
+    return msgspec.structs.replace(submission, namespace=job.namespace, job_id=job.id), []
 
 
 def _size(size: int) -> str:
     if size >= 1_000_000:
-        return f"{size / 1_000_000:.1f} MB".replace(".0 MB", " MB")
+        return f"{size / 1_000_000:.1f} MB"
     return f"{size / 1000:.0f} kB"
 
 
@@ -112,7 +112,7 @@ def new_evaluation(
     )
 
 
-def job_written(index: int, job_modify_index: int, evaluation: Evaluation | None, warnings: str = "") -> Answer:
+def job_written(index: int, job_modify_index: int, evaluation: Evaluation | None, warnings: str = "") -> Response:
     return answers.written(
         index,
         {
@@ -139,7 +139,10 @@ async def deregister_job(context: Context, request: Request) -> Answer:
         return _deregistered(0, 0, None)
     evaluation = None
     if job.periodic is None and job.parameterized_job is None:
-        evaluation = new_evaluation(context, job, EvalTrigger.JOB_DEREGISTER, priority)
+        # Of type service whatever the job is, as Nomad's: what is to be stopped needs no other scheduler.
+        evaluation = msgspec.structs.replace(
+            new_evaluation(context, job, EvalTrigger.JOB_DEREGISTER, priority), type=str(JobType.SERVICE)
+        )
     applied = await context.server.propose(
         DeregisterJob(
             namespace=namespace,
@@ -239,7 +242,9 @@ async def revert_job(context: Context, request: Request) -> Answer:
             evaluation=evaluation,
         )
     )
-    return job_written(applied.index, applied.value, evaluation)
+    answer = job_written(applied.index, applied.value, evaluation)
+    meta = {"X-Nomad-KnownLeader": "false", "X-Nomad-LastContact": "0"}
+    return replace(answer, headers={**answer.headers, **meta})
 
 
 async def mark_job_stable(context: Context, request: Request) -> Answer:

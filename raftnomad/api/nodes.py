@@ -155,9 +155,9 @@ def _node_updated(
     node: Node | None,
     node_modify_index: int = 0,
 ) -> Answer:
-    log = context.server.log
+    log, datacenter = context.server.log, context.server.datacenter
     servers = [
-        {"RPCAdvertiseAddr": member.rpc_address, "RPCMajorVersion": 1, "RPCMinorVersion": 1, "Datacenter": ""}
+        {"RPCAdvertiseAddr": member.rpc_address, "RPCMajorVersion": 0, "RPCMinorVersion": 0, "Datacenter": datacenter}
         for member in log.members
     ]
     return answers.written(

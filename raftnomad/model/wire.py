@@ -32,7 +32,7 @@ _encoder = msgspec.json.Encoder()
 
 _ZERO_TIME = f'"{ZERO_TIME}"'.encode()
 _TIMES = re.compile(
-    rb'"(LastRestart|StartedAt|FinishedAt|UpdatedAt|ForceDeadline|RequireProgressBy|Timestamp|UpdateTime|WaitUntil|Time)":'
+    rb'"(LastRestart|StartedAt|FinishedAt|UpdatedAt|ForceDeadline|RequireProgressBy|Timestamp|UpdateTime|WaitUntil|Time|NextPeriodicLaunch)":'
     + _ZERO_TIME
 )
 

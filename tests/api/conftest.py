@@ -67,7 +67,16 @@ class Asked:
 
 
 def request_job(job: Row, **fields: Any) -> dict[str, Any]:
-    return {"Job": job, **fields}
+    """A registration as people write it: what is zero is not said."""
+    return {"Job": _said(json.loads(wire.encode(job))), **fields}
+
+
+def _said(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _said(item) for key, item in value.items() if _said(item)}
+    if isinstance(value, list):
+        return [_said(item) for item in value]
+    return value
 
 
 @pytest.fixture
