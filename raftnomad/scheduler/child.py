@@ -10,6 +10,7 @@ import mmap
 import os
 import signal
 import sys
+import time
 import traceback
 from typing import BinaryIO
 
@@ -19,6 +20,7 @@ from raftnomad.fsm.node_columns import NodeColumns
 from raftnomad.scheduler.frames import LENGTH_BYTES, Answer, Request, frame, length_of
 from raftnomad.scheduler.schedule import schedule
 from raftnomad.scheduler.shared_columns import HALVES, bytes_of, read_half
+from raftnomad.scheduler.timing import timed
 
 
 def main() -> None:
@@ -51,7 +53,9 @@ def _answer(request: Request, nodes: NodeColumns, memory: mmap.mmap) -> Answer:
     assert request.asked is not None
     try:
         read_half(memory, request.half, request.generation, nodes)
-        return Answer(output=schedule(request.asked, nodes))
+        started_ns = time.perf_counter_ns()
+        output = schedule(request.asked, nodes)
+        return Answer(output=timed(output, time.perf_counter_ns() - started_ns))
     except Exception as error:  # The parent fails the evaluation; the process is fit for the next one.
         traceback.print_exc(file=sys.stderr)
         return Answer(error=f"{type(error).__name__}: {error}")
