@@ -152,9 +152,13 @@ check_ports() {
 }
 
 wait_for() { # SECONDS WHAT COMMAND...
-  local deadline=$((SECONDS + $1)) what=$2
+  local deadline=$((SECONDS + $1)) what=$2 name
   shift 2
   until "$@" >/dev/null 2>&1; do
+    for name in "${AGENTS[@]}"; do
+      alive "$name" || fail "$name ended; the end of its log:
+$(tail -n 5 "$HOME_DIR/$name.log")"
+    done
     if [ "$SECONDS" -ge "$deadline" ]; then
       fail "$what did not happen in time; look at: scripts/cluster.sh logs server-1"
     fi
@@ -362,10 +366,18 @@ command_down() {
   say "The cluster is gone."
 }
 
-end_leftovers() { # executors keep tasks running when their client agent ends; those of this cluster end with it
-  local pid
-  for pid in $(pgrep -f "raftnomad.drivers" 2>/dev/null || true); do
-    if tr '\0' '\n' <"/proc/$pid/cmdline" 2>/dev/null | grep -qF "$HOME_DIR/"; then kill -9 "$pid" 2>/dev/null || true; fi
+end_leftovers() { # tasks, and what keeps them, go on when their client agent ends; those of this cluster end with it
+  local process pid
+  for process in /proc/[0-9]*; do
+    pid=${process#/proc/}
+    if tr '\0' '\n' 2>/dev/null <"$process/environ" | grep -qF "NOMAD_TASK_DIR=$HOME_DIR/data/" ||
+      tr '\0' '\n' 2>/dev/null <"$process/cmdline" | grep -qF "$HOME_DIR/data/"; then
+      [ "$pid" = "$$" ] || kill -9 "$pid" 2>/dev/null || true
+    fi
+  done 2>/dev/null
+  # Where the agents are root, tasks' secrets are mounts in memory.
+  awk -v below="$HOME_DIR/data/" 'index($2, below) == 1 {print $2}' /proc/mounts | sort -r | while read -r process; do
+    umount -l "$process" || true
   done
 }
 
