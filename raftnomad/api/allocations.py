@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from raftnomad.api import answers, shown, stubs
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
@@ -28,8 +30,9 @@ async def list_allocations(context: Context, request: Request) -> Answer:
         table = state.allocations
         rows = table.with_prefix(listing.prefix) if listing.prefix else table.values()
         page = listing.page(filter(listing.in_namespace, rows), BY_ID if listing.prefix else BY_CREATION)
-        value = [stubs.allocation_stub(row, resources=resources, task_states=task_states) for row in page.rows]
-        return Found(index=state.table_index("allocations"), value=value, next_token=page.next_token)
+        show = partial(stubs.allocation_stub, resources=resources, task_states=task_states)
+        index = state.table_index("allocations")
+        return Found(index=index, rows=page.rows, show=show, next_token=page.next_token)
 
     return await query(context, request, [("allocations",)], read)
 

@@ -13,6 +13,7 @@ from raftnomad.api import agent_without_server, answers, cors, elsewhere
 from raftnomad.api.blocking import Watchers
 from raftnomad.api.context import Context
 from raftnomad.api.elsewhere import AskServers, AtNode, Here
+from raftnomad.api.encoded import EncodedAnswers
 from raftnomad.api.forward import Forwarder, ServerList, hops
 from raftnomad.api.metrics import metrics
 from raftnomad.api.router import Router
@@ -80,6 +81,7 @@ class Api:
         self._telemetry = telemetry
         self._reload = reload
         self._unsubscribe: Callable[[], None] = lambda: None
+        self._encoded = EncodedAnswers()
         self.watchers = Watchers(server.state.index if server is not None else 0)
         self._local = Router(client.routes if client is not None else ())
         self._router = Router([*self._own_routes(server, members), *other_routes()])
@@ -94,6 +96,7 @@ class Api:
         context = Context(
             server=server,
             watchers=self.watchers,
+            encoded=self._encoded,
             members=members,
             configuration=dict(self._facts.configuration),
             reload=self._reload,
@@ -103,6 +106,7 @@ class Api:
 
     async def close(self) -> None:
         self._unsubscribe()
+        await self._encoded.close()
         await self._forwarder.close()
 
     async def handle(self, request: Request) -> Answer:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from raftnomad.durations import parse_duration
 from raftnomad.errors import BadRequest
@@ -23,11 +24,28 @@ _REMEMBERED = ("allocations", "node")
 """Keys of this kind have the index of their last change kept: one a node, so bounded by the cluster's size."""
 
 
+class Watch:
+    """One question that waits for rows to change."""
+
+    def __init__(self) -> None:
+        self.changed = asyncio.Event()
+
+    async def wait(self, timeout_s: float) -> bool:
+        """Until a change since the last call; False when the time was over first."""
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self.changed.wait()
+        except TimeoutError:
+            return False
+        self.changed.clear()
+        return True
+
+
 class Watchers:
     """One per server: subscribe `note` to its feed. Everything happens on the event loop."""
 
     def __init__(self, index: int = 0) -> None:
-        self._waiting: dict[WatchKey, set[asyncio.Future[None]]] = {}
+        self._waiting: dict[WatchKey, dict[Watch, None]] = {}
         self._last_change: dict[WatchKey, int] = {}
         self._floor = index
 
@@ -39,45 +57,42 @@ class Watchers:
             for key in watch_keys(change):
                 if key[:2] == _REMEMBERED:
                     self._last_change[key] = changes.index
-                for waiter in self._waiting.get(key, ()):
-                    if not waiter.done():
-                        waiter.set_result(None)
+                for watch in self._waiting.get(key, ()):
+                    watch.changed.set()
 
     def reset(self, index: int) -> None:
         """The state was replaced by a snapshot: anything may have changed, so everybody looks again."""
         self._last_change.clear()
         self._floor = index
-        for waiters in self._waiting.values():
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+        for watches in self._waiting.values():
+            for watch in watches:
+                watch.changed.set()
 
     def last_change(self, key: WatchKey) -> int:
         """The index at which rows under a remembered key last changed, or one that is no lower."""
         assert key[:2] == _REMEMBERED, key
         return self._last_change.get(key, self._floor)
 
-    async def wait(self, keys: Iterable[WatchKey], timeout_s: float) -> bool:
-        """Until a change of any key; False when the time was over first.
-
-        Watching begins before the first await, so what a caller has read before calling cannot be missed.
-        """
+    @contextmanager
+    def watch(self, keys: Iterable[WatchKey]) -> Iterator[Watch]:
+        """Watch from now on: what changes between looking and waiting is not missed."""
         keys = tuple(keys)
-        waiter = asyncio.get_running_loop().create_future()
+        watch = Watch()
         for key in keys:
-            self._waiting.setdefault(key, set()).add(waiter)
+            self._waiting.setdefault(key, {})[watch] = None
         try:
-            async with asyncio.timeout(timeout_s):
-                await waiter
-            return True
-        except TimeoutError:
-            return False
+            yield watch
         finally:
             for key in keys:
-                waiters = self._waiting[key]
-                waiters.discard(waiter)
-                if not waiters:
+                watches = self._waiting[key]
+                watches.pop(watch, None)
+                if not watches:
                     del self._waiting[key]
+
+    async def wait(self, keys: Iterable[WatchKey], timeout_s: float) -> bool:
+        """Until a change of any key; False when the time was over first. Watching begins before the first await."""
+        with self.watch(keys) as watch:
+            return await watch.wait(timeout_s)
 
 
 def parse_wait(text: str) -> int:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hmac
 from typing import TypeVar
 
@@ -66,10 +65,9 @@ async def allocations(context: Context, request: Request) -> Answer:
     if context.server.state.index < asked.index or not asked.index:
         await context.server.consistent_read()
     key: WatchKey = ("allocations", "node", node.id)
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + blocking.with_jitter(asked.wait_ns, context.server.random_bytes)
+    deadline = context.server.clock.monotonic_s() + blocking.with_jitter(asked.wait_ns, context.server.random_bytes)
     while asked.index and context.watchers.last_change(key) <= asked.index:
-        if not await context.watchers.wait([key], deadline - loop.time()):
+        if not await context.watchers.wait([key], deadline - context.server.clock.monotonic_s()):
             break
     state = context.server.state
     found = {alloc.id: alloc.alloc_modify_index for alloc in state.allocations_of_node(node.id)}

@@ -18,7 +18,7 @@ class Context:
     watchers: Watchers
     members: Members | None = None
     """Gossip between servers; None where there is none to join (a cluster of one in a test)."""
-    encoded: EncodedAnswers = field(default_factory=EncodedAnswers)
+    encoded: EncodedAnswers
     configuration: dict[str, Any] = field(default_factory=dict)
     """The agent's configuration as `agent/self` shows it; secrets already replaced."""
     client_statistics: Callable[[], dict[str, str]] | None = None

@@ -39,7 +39,7 @@ async def list_deployments(context: Context, request: Request) -> Answer:
         table = state.deployments
         rows = table.with_prefix(listing.prefix) if listing.prefix else table.values()
         page = listing.page(filter(listing.in_namespace, rows), BY_ID if listing.prefix else BY_CREATION)
-        return Found(index=state.table_index("deployments"), value=page.rows, next_token=page.next_token)
+        return Found(index=state.table_index("deployments"), rows=page.rows, next_token=page.next_token)
 
     return await query(context, request, [("deployments",)], read)
 
@@ -61,8 +61,8 @@ async def deployment_allocations(context: Context, request: Request) -> Answer:
     check_id(identifier, "")
 
     def read(state: State) -> Found:
-        value = [stubs.allocation_stub(row) for row in state.allocations_of_deployment(identifier)]
-        return Found(index=state.table_index("allocations"), value=value)
+        rows = state.allocations_of_deployment(identifier)
+        return Found(index=state.table_index("allocations"), rows=rows, show=stubs.allocation_stub)
 
     return await query(context, request, [("allocations", "deployment", identifier)], read)
 

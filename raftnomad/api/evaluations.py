@@ -36,7 +36,8 @@ async def list_evaluations(context: Context, request: Request) -> Answer:
         page = listing.page(rows, BY_ID if listing.prefix else BY_CREATION)
         return Found(
             index=state.table_index("evaluations"),
-            value=[shown.evaluation(row) for row in page.rows],
+            rows=page.rows,
+            show=shown.evaluation,
             next_token=page.next_token,
         )
 
@@ -101,7 +102,7 @@ async def evaluation_allocations(context: Context, request: Request) -> Answer:
     check_id(identifier, "")
 
     def read(state: State) -> Found:
-        value = [stubs.allocation_stub(row) for row in state.allocations_of_evaluation(identifier)]
-        return Found(index=state.table_index("allocations"), value=value)
+        rows = state.allocations_of_evaluation(identifier)
+        return Found(index=state.table_index("allocations"), rows=rows, show=stubs.allocation_stub)
 
     return await query(context, request, [("allocations", "evaluation", identifier)], read)

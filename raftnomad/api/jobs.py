@@ -13,7 +13,7 @@ from raftnomad.errors import BadRequest, RaftnomadError
 from raftnomad.fsm.changes import WatchKey
 from raftnomad.fsm.state import State
 from raftnomad.model.difference import JobDiff
-from raftnomad.model.job import Job
+from raftnomad.model.job import Job, JobListStub, JobSummary
 from raftnomad.web import Answer, Request
 
 NOT_FOUND = "job not found"
@@ -26,10 +26,19 @@ async def list_jobs(context: Context, request: Request) -> Answer:
     def read(state: State) -> Found:
         rows = (job for job in state.jobs.values() if listing.in_namespace(job) and job.id.startswith(listing.prefix))
         page = listing.page(rows, BY_NAMESPACE_AND_ID)
-        value = [stubs.job_stub(job, state.summaries.get((job.namespace, job.id)), meta=meta) for job in page.rows]
-        return Found(index=state.table_index("jobs"), value=value, next_token=page.next_token)
+        pairs = [(job, state.summaries.get((job.namespace, job.id))) for job in page.rows]
+        index = state.table_index("jobs")
+        return Found(index=index, rows=pairs, show=_stub_with_meta if meta else _stub, next_token=page.next_token)
 
     return await query(context, request, [("jobs",)], read, also=("summaries",))
+
+
+def _stub(pair: tuple[Job, JobSummary | None]) -> JobListStub:
+    return stubs.job_stub(*pair)
+
+
+def _stub_with_meta(pair: tuple[Job, JobSummary | None]) -> JobListStub:
+    return stubs.job_stub(*pair, meta=True)
 
 
 async def read_job(context: Context, request: Request) -> Answer:
@@ -119,12 +128,12 @@ async def job_allocations(context: Context, request: Request) -> Answer:
 
     def read(state: State) -> Found:
         job = state.jobs.get((namespace, job_id))
-        value = [
-            stubs.allocation_stub(alloc)
+        rows = [
+            alloc
             for alloc in state.allocations_of_job(namespace, job_id)
             if every or job is None or alloc.create_index > job.create_index
         ]
-        return Found(index=state.table_index("allocations"), value=value)
+        return Found(index=state.table_index("allocations"), rows=rows, show=stubs.allocation_stub)
 
     return await query(context, request, [("allocations", "job", (namespace, job_id))], read, also=("jobs",))
 
@@ -133,8 +142,8 @@ async def job_evaluations(context: Context, request: Request) -> Answer:
     namespace, job_id = _key(request)
 
     def read(state: State) -> Found:
-        value = [shown.evaluation(row) for row in state.evaluations_of_job(namespace, job_id)]
-        return Found(index=state.table_index("evaluations"), value=value)
+        rows = state.evaluations_of_job(namespace, job_id)
+        return Found(index=state.table_index("evaluations"), rows=rows, show=shown.evaluation)
 
     return await query(context, request, [("evaluations", "job", (namespace, job_id))], read)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from raftnomad.api import answers, shown, stubs
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
@@ -32,8 +34,8 @@ async def list_nodes(context: Context, request: Request) -> Answer:
     def read(state: State) -> Found:
         rows = state.nodes.with_prefix(listing.prefix) if listing.prefix else state.nodes.values()
         page = listing.page(rows, BY_ID)
-        value = [stubs.node_stub(row, resources=resources, os=os) for row in page.rows]
-        return Found(index=state.table_index("nodes"), value=value, next_token=page.next_token)
+        show = partial(stubs.node_stub, resources=resources, os=os)
+        return Found(index=state.table_index("nodes"), rows=page.rows, show=show, next_token=page.next_token)
 
     return await query(context, request, [("nodes",)], read)
 
@@ -61,10 +63,8 @@ async def node_allocations(context: Context, request: Request) -> Answer:
     identifier = request.parameters["id"]
 
     def read(state: State) -> Found:
-        return Found(
-            index=state.table_index("allocations"),
-            value=[shown.allocation(row) for row in state.allocations_of_node(identifier)],
-        )
+        rows = state.allocations_of_node(identifier)
+        return Found(index=state.table_index("allocations"), rows=rows, show=shown.allocation)
 
     return await query(context, request, [("allocations", "node", identifier)], read)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -83,50 +82,44 @@ async def query(
     tables = (*dict.fromkeys(key[0] for key in watch), *also)
     question = (request.path, tuple(item for item in request.query if item[0] not in _NOT_OF_THE_QUESTION))
 
-    def look() -> Encoded:
+    async def look() -> Encoded:
         state = context.server.state
-        version = (id(state), *(state.table_index(table) for table in tables))
-        return context.encoded.get(question, version, lambda: read(state))
+        version = tuple(state.table_index(table) for table in tables)
+        return await context.encoded.get(question, version, lambda: read(state))
 
-    encoded = look()
-    if asked.index and encoded.found.index <= asked.index:
-        encoded = await _wait(context, asked, watch, look)
+    if not asked.index:
+        return _response(context, asked, await look(), inline_meta)
+    with context.watchers.watch(watch) as change:
+        encoded = await look()
+        deadline = context.server.clock.monotonic_s() + blocking.with_jitter(asked.wait_ns, context.server.random_bytes)
+        while encoded.index <= asked.index:
+            changed = await change.wait(deadline - context.server.clock.monotonic_s())
+            encoded = await look()
+            if not changed:
+                break
     return _response(context, asked, encoded, inline_meta)
 
 
-async def _wait(
-    context: Context, asked: QueryOptions, watch: Sequence[WatchKey], look: Callable[[], Encoded]
-) -> Encoded:
-    loop = asyncio.get_running_loop()
-    deadline = loop.time() + blocking.with_jitter(asked.wait_ns, context.server.random_bytes)
-    while True:
-        changed = await context.watchers.wait(watch, deadline - loop.time())
-        encoded = look()
-        if not changed or encoded.found.index > asked.index:
-            return encoded
-
-
 def _response(context: Context, asked: QueryOptions, encoded: Encoded, inline_meta: bool) -> Response:
-    found = encoded.found
     log = context.server.log
     last_contact = log.last_contact_ms if asked.stale else 0
     known_leader = log.leader is not None if asked.stale else True
     headers = {
-        "X-Nomad-Index": str(found.index),
+        "X-Nomad-Index": str(encoded.index),
         "X-Nomad-LastContact": str(last_contact),
         "X-Nomad-KnownLeader": "true" if known_leader else "false",
     }
-    if found.next_token:
-        headers["X-Nomad-NextToken"] = found.next_token
-    if found.missing:
-        return answers.text(found.missing, 404, headers)
+    if encoded.next_token:
+        headers["X-Nomad-NextToken"] = encoded.next_token
+    if encoded.missing:
+        return answers.text(encoded.missing, 404, headers)
     body = encoded.body
     if inline_meta:
         meta = {
-            "Index": found.index,
+            "Index": encoded.index,
             "LastContact": last_contact * 1_000_000,
             "KnownLeader": known_leader,
-            "NextToken": found.next_token,
+            "NextToken": encoded.next_token,
         }
         body = body[:-1] + (b"," if len(body) > 2 else b"") + wire.encode(meta)[1:]
     return Response(body=body, headers=headers)

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from raftnomad.api.blocking import Watchers, parse_index, parse_wait, with_jitter
-from raftnomad.api.encoded import EncodedAnswers, Found
+from raftnomad.api.encoded import SLICE_ROWS, EncodedAnswers, Found
 from raftnomad.errors import BadRequest
 from raftnomad.fsm.changes import Change, Changes
 from raftnomad.web import Response
@@ -129,23 +129,48 @@ def test_a_wait_is_longer_by_at_most_a_sixteenth() -> None:
     assert 16.9 < with_jitter(16 * 10**9, lambda n: b"\xff" * n) < 17
 
 
-def test_equal_questions_are_encoded_once_until_something_changes() -> None:
+async def test_equal_questions_are_encoded_once_until_something_changes() -> None:
     answers, reads = EncodedAnswers(), []
 
     def read() -> Found:
         reads.append(1)
         return Found(index=1, value=[1])
 
-    first = answers.get("q", (1,), read)
-    assert answers.get("q", (1,), read) is first
-    assert answers.get("q", (2,), read) is not first
+    first = await answers.get("q", (1,), read)
+    assert await answers.get("q", (1,), read) is first
+    assert await answers.get("q", (2,), read) is not first
     assert len(reads) == 2
 
 
-def test_kept_answers_take_bounded_memory() -> None:
+async def test_kept_answers_take_bounded_memory() -> None:
     answers = EncodedAnswers(bytes_max=20_000)
     for i in range(100):
-        answers.get(i, (1,), lambda: Found(index=1, value="x" * 3_000))
+        await answers.get(i, (1,), lambda: Found(index=1, value="x" * 3_000))
     assert answers._bytes <= 20_000
-    answers.get("large", (1,), lambda: Found(index=1, value="x" * 19_000))
+    await answers.get("large", (1,), lambda: Found(index=1, value="x" * 19_000))
     assert "large" not in answers._entries
+
+
+async def test_a_long_list_is_encoded_in_slices_once_for_all_who_ask() -> None:
+    answers, reads = EncodedAnswers(), []
+
+    def read() -> Found:
+        reads.append(1)
+        return Found(index=1, rows=range(2 * SLICE_ROWS + 1), show=str)
+
+    asking = [asyncio.ensure_future(answers.get("q", (1,), read)) for _ in range(3)]
+    await asyncio.sleep(0)
+    asking[0].cancel()
+    encoded = await asking[2]
+    assert await asking[1] is encoded
+    assert json.loads(encoded.body) == [str(i) for i in range(2 * SLICE_ROWS + 1)]
+    assert len(reads) == 1
+
+
+async def test_a_change_while_a_long_answer_is_made_is_not_missed() -> None:
+    watchers = Watchers()
+    with watchers.watch([("jobs",)]) as watch:
+        watchers.note(Changes(10, "RegisterJob", (change("jobs", a_job()),)))
+        await asyncio.sleep(0)  # Here the answer is encoded.
+        assert await watch.wait(20) is True
+        assert await watch.wait(0.01) is False
