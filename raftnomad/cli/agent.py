@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from raftnomad.cli.config import certificate_warning
 from raftnomad.cli.flags import command, option, switch
 from raftnomad.cli.lookup import raise_usage
 from raftnomad.cli.output import error, out
@@ -96,10 +97,10 @@ def _run(flags: dict[str, Any]) -> int:
         read = _reader(flags)
         configuration = read()
         agent_config = configuration.agent
-        enabled = agent_config.server.enabled or agent_config.client.enabled or agent_config.dev_mode
-        if enabled and not agent_config.dev_mode and not agent_config.tls.rpc:
-            error("==> WARNING: mTLS is not configured - Nomad is not secure without mTLS!")
-        if problem := problems(agent_config):
+        problem = problems(agent_config)
+        if warning := certificate_warning(agent_config, problem):
+            error(f"==> {warning}")
+        if problem:
             error(f"==> {problem}")
             return 1
         from raftnomad.agent.run import run

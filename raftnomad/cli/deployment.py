@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import urllib.parse
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -9,12 +11,15 @@ import click
 from raftnomad.cli.flags import command, connects, option, switch
 from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.hints import show_hint
-from raftnomad.cli.lookup import asked, by_prefix, one_argument, raise_usage
+from raftnomad.cli.lookup import asked, by_prefix, job_by_prefix, one_argument, raise_usage
 from raftnomad.cli.monitor import Monitor, deployment_text, follow_deployment
 from raftnomad.cli.output import columns, limit_id, out
+from raftnomad.errors import RaftnomadError
 from raftnomad.sdk.http import ApiClient
 
 LIST_FAILED = "Error retrieving deployments"
+FAILED = "Error retrieving job"
+USAGE = "This command takes one argument: <deployment id>"
 
 
 @command("[options]")
@@ -87,46 +92,61 @@ def status(
     if len(arguments) > 1:
         raise_usage("This command takes one argument: <deployment id>")
     one_format(json, template)
+    if monitor and (json or template):
+        raise RaftnomadError("The monitor flag cannot be used with the '-json' or '-t' flags")
     if not arguments:
         return _list(api, verbose, "", json, template)
     deployment = find_deployment(api, arguments[0])
-    if monitor:
-        return follow_deployment(api, deployment["ID"], verbose)
     if json or template:
         out(formatted(deployment, template, "Deployment"))
         return 0
-    out(deployment_text(deployment, verbose))
+    code = 0
+    if monitor:
+        code = follow_deployment(api, deployment["ID"], verbose)
+    else:
+        out(deployment_text(deployment, verbose))
     show_hint(api, "View all deployments for this job", f"jobs/{deployment['JobID']}/deployments")
-    return 0
+    return code
 
 
-@command("[options] <deployment>")
-@switch("detach", "Return immediately instead of monitoring the deployment")
-@switch("verbose", "Display full information")
-@connects
-@click.argument("arguments", nargs=-1)
-def fail(api: ApiClient, detach: bool, verbose: bool, arguments: tuple[str, ...]) -> int:
-    """Mark a deployment as failed, and roll back if its groups say so."""
-    deployment = find_deployment(api, one_argument(arguments, "This command takes one argument: <deployment id>"))
-    path = f"/v1/deployment/fail/{deployment['ID']}"
-    answer = asked("Error failing deployment", lambda: api.put(path, {"DeploymentID": deployment["ID"]}).json())
-    out(f'Deployment "{deployment["ID"]}" failed')
+def _answer(api: ApiClient, deployment: dict[str, Any], verb: str, gerund: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask for one of the things that can be done with a deployment."""
+    path, body = f"/v1/deployment/{verb}/{deployment['ID']}", {"DeploymentID": deployment["ID"], **body}
+    query = {"namespace": deployment["Namespace"]}
+    answer: dict[str, Any] = asked(f"Error {gerund} deployment", lambda: api.put(path, body, query).json()) or {}
+    return answer
+
+
+def _follow(api: ApiClient, answer: dict[str, Any], detach: bool, verbose: bool) -> int:
+    """What comes of an answer: told by the monitor, or by the evaluation's id alone."""
     eval_id = answer.get("EvalID", "")
-    if detach or not eval_id:
-        if eval_id:
-            out(f"Evaluation ID: {eval_id}")
+    if not eval_id:
+        return 0
+    if detach:
+        out(f"Evaluation ID: {eval_id}")
         return 0
     out("")
     return Monitor(api, verbose).follow(eval_id)
 
 
-def _pause(api: ApiClient, arguments: tuple[str, ...], *, pause: bool) -> int:
-    deployment = find_deployment(api, one_argument(arguments, "This command takes one argument: <deployment id>"))
-    verb = "pausing" if pause else "resuming"
-    body = {"DeploymentID": deployment["ID"], "Pause": pause}
-    asked(f"Error {verb} deployment", lambda: api.put(f"/v1/deployment/pause/{deployment['ID']}", body))
-    out(f'Deployment "{deployment["ID"]}" {"paused" if pause else "resumed"}')
-    return 0
+def _changes(function: Callable[..., int]) -> click.Command:
+    """A command that is given one deployment and may be followed."""
+    function = click.argument("arguments", nargs=-1)(function)
+    function = connects(function)
+    function = switch("verbose", "Display full information")(function)
+    function = switch("detach", "Return immediately instead of monitoring the evaluation")(function)
+    return command("[options] <deployment>")(function)
+
+
+@_changes
+def fail(api: ApiClient, detach: bool, verbose: bool, arguments: tuple[str, ...]) -> int:
+    """Mark a deployment as failed, and roll back if its groups say so."""
+    deployment = find_deployment(api, one_argument(arguments, USAGE))
+    answer = _answer(api, deployment, "fail", "failing", {})
+    out(f'Deployment "{deployment["ID"]}" failed')
+    if answer.get("RevertedJobVersion") is not None:
+        out(f"\nRolling back to version {answer['RevertedJobVersion']}")
+    return _follow(api, answer, detach, verbose)
 
 
 @command("[options] <deployment>")
@@ -135,13 +155,58 @@ def _pause(api: ApiClient, arguments: tuple[str, ...], *, pause: bool) -> int:
 @click.argument("arguments", nargs=-1)
 def pause(api: ApiClient, verbose: bool, arguments: tuple[str, ...]) -> int:
     """Pause a deployment: nothing more of it is placed until it is resumed."""
-    return _pause(api, arguments, pause=True)
+    deployment = find_deployment(api, one_argument(arguments, USAGE))
+    _answer(api, deployment, "pause", "pausing", {"Pause": True})
+    out(f'Deployment "{deployment["ID"]}" paused')
+    return 0
+
+
+@_changes
+def resume(api: ApiClient, detach: bool, verbose: bool, arguments: tuple[str, ...]) -> int:
+    """Let a paused deployment go on."""
+    deployment = find_deployment(api, one_argument(arguments, USAGE))
+    answer = _answer(api, deployment, "pause", "resuming", {"Pause": False})
+    out(f'Deployment "{deployment["ID"]}" resumed')
+    return _follow(api, answer, detach, verbose)
+
+
+@_changes
+def unblock(api: ApiClient, detach: bool, verbose: bool, arguments: tuple[str, ...]) -> int:
+    """Unblock a deployment that waits for those of other regions."""
+    deployment = find_deployment(api, one_argument(arguments, USAGE))
+    answer = _answer(api, deployment, "unblock", "unblocking", {})
+    out(f'Deployment "{deployment["ID"]}" unblocked')
+    return _follow(api, answer, detach, verbose)
+
+
+def _promote(api: ApiClient, deployment: dict[str, Any], groups: tuple[str, ...], detach: bool, verbose: bool) -> int:
+    body = {"Groups": groups} if groups else {"All": True}
+    answer = _answer(api, deployment, "promote", "promoting", body)
+    return _follow(api, answer, detach, verbose)
 
 
 @command("[options] <deployment>")
+@option("group", "Promote only this group; may be repeated", multiple=True)
+@switch("detach", "Return immediately instead of monitoring the evaluation")
 @switch("verbose", "Display full information")
 @connects
 @click.argument("arguments", nargs=-1)
-def resume(api: ApiClient, verbose: bool, arguments: tuple[str, ...]) -> int:
-    """Let a paused deployment go on."""
-    return _pause(api, arguments, pause=False)
+def promote(api: ApiClient, group: tuple[str, ...], detach: bool, verbose: bool, arguments: tuple[str, ...]) -> int:
+    """Let the canaries of a deployment replace what they are for."""
+    return _promote(api, find_deployment(api, one_argument(arguments, USAGE)), group, detach, verbose)
+
+
+@command("[options] <job>")
+@option("group", "Promote only this group; may be repeated", multiple=True)
+@switch("detach", "Return immediately instead of monitoring the evaluation")
+@switch("verbose", "Display full information")
+@connects
+@click.argument("arguments", nargs=-1)
+def promote_job(api: ApiClient, group: tuple[str, ...], detach: bool, verbose: bool, arguments: tuple[str, ...]) -> int:
+    """Let the canaries of a job's latest deployment replace what they are for."""
+    namespace, job_id = job_by_prefix(api, one_argument(arguments, "This command takes one argument: <job>"), FAILED)
+    path = f"/v1/job/{urllib.parse.quote(job_id, safe='')}/deployment"
+    deployment = asked(FAILED, lambda: api.get(path, {"namespace": namespace}).json())
+    if deployment is None:
+        raise RaftnomadError(f'Job "{job_id}" has no deployment to promote')
+    return _promote(api, deployment, group, detach, verbose)

@@ -43,7 +43,7 @@ class Command(click.Command):
                 left.append(word)
                 if not separator and name in self._options(ctx):
                     left.extend(value for value in [next(words, None)] if value is not None)
-            elif not separator or _go_bool(name, value):
+            elif not separator or go_bool(name, value):
                 left.append(name)
             else:
                 left = [other for other in left if other.lstrip("-") != name.lstrip("-")]
@@ -54,7 +54,8 @@ class Command(click.Command):
         return {name: option for option in options for name in option.opts}
 
 
-def _go_bool(name: str, value: str) -> bool:
+def go_bool(name: str, value: str) -> bool:
+    """Go's spellings of a boolean; raises a usage error for others."""
     if value in ("1", "t", "T", "true", "TRUE", "True"):
         return True
     if value in ("0", "f", "F", "false", "FALSE", "False"):

@@ -32,7 +32,10 @@ def run(arguments: list[str]) -> int:
         path = tree.ALIASES[path]
     if path in tree.COMMANDS:
         return _call(path, rest)
-    return _group_help(path, rest, arguments)
+    if path in tree.NOT_BUILT:
+        error(f"{PROGRAM} {path} is not built yet")
+        return 1
+    return _group_help(path, rest)
 
 
 def _longest_command(arguments: list[str]) -> tuple[str, list[str]]:
@@ -40,15 +43,15 @@ def _longest_command(arguments: list[str]) -> tuple[str, list[str]]:
     words: list[str] = []
     for argument in arguments:
         candidate = " ".join([*words, argument])
-        if candidate not in tree.COMMANDS and candidate not in tree.ALIASES and candidate not in tree.GROUPS:
+        if candidate not in tree.KNOWN:
             break
         words.append(argument)
     return " ".join(words), arguments[len(words) :]
 
 
 def _call(path: str, rest: list[str]) -> int:
-    module_name, _, attribute = tree.COMMANDS[path].partition(":")
-    command: click.Command = getattr(importlib.import_module(module_name), attribute)
+    module_name, _, attribute = tree.COMMANDS[path][0].partition(":")
+    command: click.Command = getattr(importlib.import_module(f"raftnomad.cli.{module_name}"), attribute)
     try:
         result = command.main(rest, prog_name=f"{PROGRAM} {path}", standalone_mode=False)
     except click.exceptions.Exit as done:
@@ -57,7 +60,7 @@ def _call(path: str, rest: list[str]) -> int:
         return 130
     except click.UsageError as wrong:
         error(wrong.format_message())
-        error(f"For additional help try '{PROGRAM} {path} -help'")
+        error(f"For additional help try '{PROGRAM} {tree.SHOWN_AS.get(path, path)} -help'")
         return tree.USAGE_EXIT_CODES.get(path, 1)
     except RaftnomadError as failed:
         error(str(failed))
@@ -69,7 +72,7 @@ def _call(path: str, rest: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _group_help(path: str, rest: list[str], arguments: list[str]) -> int:
+def _group_help(path: str, rest: list[str]) -> int:
     """Help for a group or for everything: to stdout and 0 when it was asked for, else to stderr and non-zero."""
     asked = rest[:1] in (["-help"], ["--help"], ["-h"])
     text = tree.group_help(path, PROGRAM)

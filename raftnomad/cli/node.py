@@ -147,6 +147,15 @@ def node_table(
     return columns(rows, empty="<none>")
 
 
+def pool_table(stubs: list[dict[str, Any]], verbose: bool) -> str:
+    """Nodes of one pool as a list: without the pool."""
+    rows = [["ID", "DC", "Name", "Class", "Drain", "Eligibility", "Status"]]
+    for stub in stubs:
+        row = [limit_id(stub["ID"], verbose), stub["Datacenter"], stub["Name"], stub["NodeClass"]]
+        rows.append([*row, str(stub["Drain"]).lower(), stub["SchedulingEligibility"], stub["Status"]])
+    return columns(rows, empty="<none>")
+
+
 def _show(api: ApiClient, node: dict[str, Any], *, short: bool, verbose: bool) -> None:
     allocations = asked("Error querying node allocations", lambda: api.get(f"/v1/node/{node['ID']}/allocations").json())
     host = {} if short else _host_stats(api, node["ID"])
@@ -427,3 +436,19 @@ def _tell_drained(allocation: dict[str, Any], told: dict[str, tuple[bool, str, s
         out(f'{_stamp()}: Alloc "{alloc_id}" draining')
     if now[2] != before[2]:
         out(f'{_stamp()}: Alloc "{alloc_id}" status {before[2]} -> {now[2]}')
+
+
+@command("[options]")
+@switch("servers", "List the servers that the client agent asks", variable="show")
+@switch("update-servers", "Replace the list by the arguments", variable="update")
+@connects
+@click.argument("arguments", nargs=-1)
+def config(api: ApiClient, show: bool, update: bool, arguments: tuple[str, ...]) -> int:
+    """Show or change which servers a client agent asks."""
+    if show == update:
+        raise_usage("One of the flags -servers and -update-servers must be given")
+    if update:
+        asked("Error updating server list", lambda: api.put("/v1/agent/servers", None, {"address": arguments}))
+        return 0
+    out("\n".join(asked("Error querying server list", lambda: api.get("/v1/agent/servers").json()) or ()))
+    return 0

@@ -1,4 +1,4 @@
-"""`server members`, `operator raft`, `operator scheduler`, `system gc`: the cluster itself."""
+"""`server`, `operator raft`, `system`: the cluster itself."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import click
 from raftnomad.cli.flags import command, connects, option, switch
 from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.hints import show_hint
-from raftnomad.cli.lookup import asked, raise_usage
-from raftnomad.cli.output import columns, error, key_values, out
+from raftnomad.cli.lookup import asked, one_argument, raise_usage
+from raftnomad.cli.output import columns, error, out
 from raftnomad.errors import RaftnomadError
 from raftnomad.sdk.http import ApiClient, ConnectionFailed, UnexpectedResponse
 
@@ -128,48 +128,50 @@ def remove_peer(api: ApiClient, peer_id: str, peer_address: str) -> int:
 
 
 @command("[options]")
-@switch("json", "Output the configuration in its JSON format")
-@option("t", "Format and display the configuration using a Go template", default=None, variable="template")
-@connects
-def get_scheduler_configuration(api: ApiClient, json: bool, template: str | None) -> int:
-    """Show the scheduler's settings."""
-    one_format(json, template)
-    failing = "Error querying scheduler configuration"
-    answer = asked(failing, lambda: api.get("/v1/operator/scheduler/configuration").json())
-    configuration = answer["SchedulerConfig"]
-    if json or template:
-        out(formatted(answer, template))
-        return 0
-    preemption = configuration["PreemptionConfig"]
-    out(
-        key_values(
-            [
-                ("Scheduler Algorithm", configuration["SchedulerAlgorithm"]),
-                ("Memory Oversubscription", _word(configuration["MemoryOversubscriptionEnabled"])),
-                ("Reject Job Registration", _word(configuration["RejectJobRegistration"])),
-                ("Pause Eval Broker", _word(configuration["PauseEvalBroker"])),
-                ("Preemption System Scheduler", _word(preemption["SystemSchedulerEnabled"])),
-                ("Preemption Service Scheduler", _word(preemption["ServiceSchedulerEnabled"])),
-                ("Preemption Batch Scheduler", _word(preemption["BatchSchedulerEnabled"])),
-                ("Preemption SysBatch Scheduler", _word(preemption["SysBatchSchedulerEnabled"])),
-                ("Modify Index", str(configuration["ModifyIndex"])),
-            ]
-        )
-    )
-    return 0
-
-
-def _word(value: bool) -> str:
-    return str(bool(value)).lower()
-
-
-@command("[options]")
 @connects
 @click.argument("arguments", nargs=-1)
 def collect_garbage(api: ApiClient, arguments: tuple[str, ...]) -> int:
     """Forget jobs, evaluations, allocations and nodes that are over, at once."""
     if arguments:
-        error("This command takes no arguments\nFor additional help try 'nomad system gc -help'")
-        return 0
+        raise_usage("This command takes no arguments")
     asked("Error running system garbage-collection", lambda: api.put("/v1/system/gc"))
+    return 0
+
+
+@command("[options]")
+@connects
+@click.argument("arguments", nargs=-1)
+def reconcile_summaries(api: ApiClient, arguments: tuple[str, ...]) -> int:
+    """Count the allocations of all jobs anew, should their summaries be wrong."""
+    if arguments:
+        raise_usage("This command takes no arguments")
+    asked("Error running system summary reconciliation", lambda: api.put("/v1/system/reconcile/summaries"))
+    return 0
+
+
+@command("[options] <address>...")
+@connects
+@click.argument("arguments", nargs=-1)
+def join(api: ApiClient, arguments: tuple[str, ...]) -> int:
+    """Make the server that is asked, and those at the serf addresses, one cluster."""
+    if not arguments:
+        raise_usage("One or more node addresses must be given as arguments")
+    answer = asked("Error joining", lambda: api.put("/v1/agent/join", None, {"address": arguments}).json())
+    if answer.get("error"):
+        raise RaftnomadError(f"Error joining: {answer['error']}")
+    if warning := answer.get("warning"):
+        error(f"Warning: {warning}")
+    out(f"Joined {answer['num_joined']} servers successfully")
+    return 0
+
+
+@command("[options] <node>")
+@switch("prune", "Forget the server entirely")
+@connects
+@click.argument("arguments", nargs=-1)
+def force_leave(api: ApiClient, prune: bool, arguments: tuple[str, ...]) -> int:
+    """Take a server that has failed off the list of members. One that is not known is no error."""
+    name = one_argument(arguments, "This command takes one argument: <node>")
+    query = {"node": name} | ({"prune": "true"} if prune else {})
+    asked(f"Error force-leaving server {name}", lambda: api.put("/v1/agent/force-leave", None, query))
     return 0

@@ -5,8 +5,7 @@ from __future__ import annotations
 import click
 
 from raftnomad.cli.flags import command, connects, switch
-from raftnomad.cli.lookup import raise_usage
-from raftnomad.cli.output import error
+from raftnomad.cli.lookup import Ambiguous
 from raftnomad.errors import RaftnomadError
 from raftnomad.sdk.http import ApiClient, ConnectionFailed, UnexpectedResponse
 
@@ -27,26 +26,30 @@ def status(api: ApiClient, verbose: bool, arguments: tuple[str, ...]) -> int:
     """Display the job, allocation, node, evaluation or deployment that an id or a prefix of one stands for."""
     from raftnomad.cli.main import run
 
-    if len(arguments) > 1:
-        raise_usage("This command takes either no arguments or one: <identifier>")
     flags = _connection_flags(api) + (["-verbose"] if verbose else [])
     if not arguments:
         return run(["job", "status", *flags])
+    kind, _ = find(api, arguments[-1])
+    return run([*_COMMANDS[kind], *flags, arguments[-1]])
+
+
+def find(api: ApiClient, identifier: str) -> tuple[str, str]:
+    """The one thing that an id, or a prefix of one, stands for: its kind, and its whole id."""
     try:
-        answer = api.put("/v1/search", {"Prefix": arguments[0], "Context": "all"}).json()
+        answer = api.put("/v1/search", {"Prefix": identifier, "Context": "all"}).json()
     except (ConnectionFailed, UnexpectedResponse) as failed:
         text = str(failed).replace('"', '\\"')
         raise RaftnomadError(f'Error querying search with id: "{text}"') from failed
     matches = {kind: ids for kind, ids in (answer.get("Matches") or {}).items() if ids and kind in _COMMANDS}
     if not matches:
-        raise RaftnomadError(f"Unable to resolve ID: {arguments[0]}")
-    if len(matches) > 1 and arguments[0] in (matches.get("jobs") or ()):
+        raise RaftnomadError(f'Unable to resolve ID: "{identifier}"')
+    if len(matches) > 1 and identifier in (matches.get("jobs") or ()):
         matches = {"jobs": matches["jobs"]}
     if len(matches) > 1:
         listed = "\n".join(f"\n{kind.capitalize()}:\n{', '.join(ids)}" for kind, ids in sorted(matches.items()))
-        error(f'Multiple matches found for id "{arguments[0]}"\n{listed}')
-        return 1
-    return run([*_COMMANDS[next(iter(matches))], *flags, arguments[0]])
+        raise Ambiguous(f'Multiple matches found for id "{identifier}"\n{listed}')
+    kind, ids = next(iter(matches.items()))
+    return kind, ids[0]
 
 
 def _connection_flags(api: ApiClient) -> list[str]:

@@ -11,13 +11,16 @@ import os
 import socket
 import ssl
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from raftnomad.errors import RaftnomadError
 
 READ_CHUNK_BYTES = 64 * 1024
+
+Query = Mapping[str, str | Sequence[str]]
+"""Parameters of a request; of one that is given several times, all values."""
 
 
 class ConnectionFailed(RaftnomadError):
@@ -115,13 +118,13 @@ class ApiClient:
         self._base_path = parts.path.rstrip("/")
         self._shown = "http://127.0.0.1" if self._unix_path else f"{scheme}://{parts.netloc}{self._base_path}"
 
-    def get(self, path: str, query: Mapping[str, str] | None = None, timeout_s: float | None = 330) -> ApiResponse:
+    def get(self, path: str, query: Query | None = None, timeout_s: float | None = 330) -> ApiResponse:
         return self.request("GET", path, query=query, timeout_s=timeout_s)
 
-    def put(self, path: str, body: Any = None, query: Mapping[str, str] | None = None) -> ApiResponse:
+    def put(self, path: str, body: Any = None, query: Query | None = None) -> ApiResponse:
         return self.request("PUT", path, query=query, body=body)
 
-    def delete(self, path: str, query: Mapping[str, str] | None = None) -> ApiResponse:
+    def delete(self, path: str, query: Query | None = None) -> ApiResponse:
         return self.request("DELETE", path, query=query)
 
     def request(
@@ -129,7 +132,7 @@ class ApiClient:
         method: str,
         path: str,
         *,
-        query: Mapping[str, str] | None = None,
+        query: Query | None = None,
         body: Any = None,
         timeout_s: float | None = 330,
     ) -> ApiResponse:
@@ -142,7 +145,7 @@ class ApiClient:
             raise UnexpectedResponse(response.status, data.decode(errors="replace").rstrip("\n"))
         return ApiResponse(response.status, headers, data)
 
-    def stream(self, path: str, query: Mapping[str, str] | None = None) -> Iterator[bytes]:
+    def stream(self, path: str, query: Query | None = None) -> Iterator[bytes]:
         """The answer's body as it arrives, without a time limit."""
         response = self._send("GET", path, query, None, None)
         with response:
@@ -151,17 +154,39 @@ class ApiClient:
             while data := response.read1(READ_CHUNK_BYTES):
                 yield data
 
+    def raw(
+        self, method: str, target: str, body: bytes | None, headers: Mapping[str, str]
+    ) -> tuple[int, str, list[tuple[str, str]], Iterator[bytes]]:
+        """Whatever is answered to a request that is sent as it is: status, reason, headers, and the body's parts.
+
+        target: a path with its query.
+        """
+        path, _, query = target.partition("?")
+        response = self._send(method, path, urllib.parse.parse_qs(query, True), body, None, headers)
+        return (
+            response.status,
+            response.reason,
+            response.getheaders(),
+            iter(lambda: response.read1(READ_CHUNK_BYTES), b""),
+        )
+
     def _send(
-        self, method: str, path: str, query: Mapping[str, str] | None, body: Any, timeout_s: float | None
+        self,
+        method: str,
+        path: str,
+        query: Query | None,
+        body: Any,
+        timeout_s: float | None,
+        more_headers: Mapping[str, str] = {},
     ) -> http.client.HTTPResponse:
         target = self._base_path + path + self._query(query)
-        headers = {"Accept": "application/json"}
+        headers = {"Accept": "application/json", **more_headers}
         if self.settings.token:
             headers["X-Nomad-Token"] = self.settings.token
         data = None
         if body is not None:
             data = body if isinstance(body, bytes) else json.dumps(body).encode()
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("Content-Type", "application/json")
         if self._scheme not in ("http", "https", "unix"):
             raise ConnectionFailed(
                 f'{method.capitalize()} "{self.settings.address}{target}": unsupported protocol scheme "{self._scheme}"'
@@ -174,13 +199,13 @@ class ApiClient:
             connection.close()
             raise ConnectionFailed(f'{method.capitalize()} "{self._shown}{target}": {self._why(error)}') from error
 
-    def _query(self, query: Mapping[str, str] | None) -> str:
-        values = dict(query or {})
+    def _query(self, query: Query | None) -> str:
+        values: dict[str, str | Sequence[str]] = dict(query or {})
         if self.settings.region:
             values.setdefault("region", self.settings.region)
         if self.settings.namespace:
             values.setdefault("namespace", self.settings.namespace)
-        return "?" + urllib.parse.urlencode(sorted(values.items())) if values else ""
+        return "?" + urllib.parse.urlencode(sorted(values.items()), doseq=True) if values else ""
 
     def _connection(self, timeout_s: float | None) -> http.client.HTTPConnection:
         if self._unix_path:
