@@ -33,6 +33,8 @@ _PRECEDENCE = {
     "/": 6,
     "%": 6,
 }
+_OPERATOR_STARTS = frozenset("|&=!<>+-*/%")
+_BLANK_STARTS = frozenset(" \t\n\r#/")
 _WORDS: dict[str, bool | None] = {"true": True, "false": False, "null": None}
 _UNFINISHED = (
     "There is no corresponding closing {0} before the end of the file. This may be caused by incorrect {0} nesting "
@@ -66,10 +68,11 @@ class ExpressionParser(ABC):
         return HclError((Diagnostic(summary=summary, detail=detail, source=self.source, start=first, end=last),))
 
     def skip(self, lines: bool) -> None:
-        blanks = BLANK_LINES if lines else BLANKS
-        found = blanks.match(self.text, self.position)
-        if found:
-            self.position = found.end()
+        if self.text[self.position : self.position + 1] in _BLANK_STARTS:
+            blanks = BLANK_LINES if lines else BLANKS
+            found = blanks.match(self.text, self.position)
+            if found:
+                self.position = found.end()
 
     def at(self, token: str | tuple[str, ...]) -> bool:
         return self.text.startswith(token, self.position)
@@ -84,7 +87,7 @@ class ExpressionParser(ABC):
 
     def expression(self, lines: bool) -> s.Expression:
         condition = self.binary(1, lines)
-        if self.text[self.position : self.position + 1] in "\n\r,)]}" and not lines:
+        if self.text[self.position : self.position + 1] in (",)]}" if lines else "\n\r,)]}"):
             return condition
         before = self.position
         self.skip(lines)
@@ -111,9 +114,14 @@ class ExpressionParser(ABC):
         left = self.term(lines)
         text = self.text
         while True:
-            before = self.position
-            blanks = (BLANK_LINES if lines else BLANKS).match(text, before)
-            here = blanks.end() if blanks else before
+            here = self.position
+            if text[here : here + 1] in ",)]}":
+                return left
+            blanks = (BLANK_LINES if lines else BLANKS).match(text, here)
+            if blanks:
+                here = blanks.end()
+            if text[here : here + 1] not in _OPERATOR_STARTS:
+                return left
             found = BINARY_OPERATOR.match(text, here)
             if found is None or _PRECEDENCE[found[0]] < lowest:
                 return left
@@ -143,7 +151,7 @@ class ExpressionParser(ABC):
             else:
                 expression = self.number_or_heredoc()
         following = text[self.position : self.position + 1]
-        if following in "\n,)]}" and following:
+        if following in "\n,)]}":
             return expression
         return self.trailers(expression, lines)
 
@@ -402,9 +410,13 @@ class ExpressionParser(ABC):
         text = self.text
         while True:
             before = self.position
-            self.skip(lines)
-            following = text[self.position : self.position + 1]
-            if following == "." and not self.at("..."):
+            following = text[before : before + 1]
+            if following in ",)]}":
+                return expression
+            if following in _BLANK_STARTS:
+                self.skip(lines)
+                following = text[self.position : self.position + 1]
+            if following == "." and not text.startswith("...", self.position):
                 self.position += 1
                 self.skip(lines)
                 expression = self.after_dot(expression, lines)
