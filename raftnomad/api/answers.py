@@ -36,6 +36,9 @@ NO_QUERY_META = {"LastContact": 0, "KnownLeader": False, "NextToken": ""}
 """What answers to job writes carry besides: Nomad's structs embed it, though a write has none."""
 
 
+NO_QUERY_META_HEADERS = {"X-Nomad-Index": "0", "X-Nomad-KnownLeader": "false", "X-Nomad-LastContact": "0"}
+
+
 def text(message: str, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:
     return Response(status=status, body=message.encode(), content_type=PLAIN, headers=headers or {})
 

@@ -15,6 +15,7 @@ from raftnomad.api.context import Context
 from raftnomad.api.elsewhere import AskServers, AtNode, Here
 from raftnomad.api.encoded import EncodedAnswers
 from raftnomad.api.forward import Forwarder, ServerList, hops
+from raftnomad.api.job_intake import JobLimits
 from raftnomad.api.metrics import metrics
 from raftnomad.api.router import Router
 from raftnomad.api.routes import GET, other_routes, server_routes
@@ -48,6 +49,7 @@ class AgentFacts:
     region: str = "global"
     configuration: Mapping[str, Any] = field(default_factory=dict)
     """As `agent/self` shows it; secrets already replaced by `<redacted>`."""
+    job_limits: JobLimits = field(default_factory=JobLimits)
     response_headers: Mapping[str, str] = field(default_factory=dict)
     """`http_api_response_headers`."""
 
@@ -99,6 +101,7 @@ class Api:
             encoded=self._encoded,
             members=members,
             configuration=dict(self._facts.configuration),
+            job_limits=self._facts.job_limits,
             reload=self._reload,
             client_statistics=self._client.statistics if self._client is not None else None,
         )
@@ -138,6 +141,7 @@ class Api:
     async def _answer(self, request: Request) -> Answer:
         about = elsewhere.subject(request)
         if about is not None:
+            self._check_region(request)
             return await self._answer_about(about, request)
         found = self._router.find(request.method, request.path)
         if found is None:

@@ -60,17 +60,15 @@ def _decide(expression: Expression, row: Row, shape: Shape) -> bool:
 class _Found(NamedTuple):
     value: Any
     shape: Shape
-    unsigned: bool
 
 
-_ABSENT = _Found(None, shape_of(str), False)
+_ABSENT = _Found(None, shape_of(str))
 """A key that a map of texts does not have: nothing matches it."""
 
 
 def _find(selector: tuple[str, ...], row: Row, shape: Shape) -> _Found:
     value: Any = row
     path = "/" + "/".join(selector)
-    unsigned = False
     for i, part in enumerate(selector):
         if value is None:
             if shape.kind == "map":
@@ -85,7 +83,6 @@ def _find(selector: tuple[str, ...], row: Row, shape: Shape) -> _Found:
                         f'couldn\'t find key: struct field with name "{part}"'
                     )
                 value, shape = getattr(value, field.attribute), shape_of(field.hint)
-                unsigned = part.endswith("Index") or part in ("Version", "JobVersion", "Restarts")
             case "map":
                 if part not in value:
                     return _missing_key(shape, path, i, part)
@@ -101,7 +98,7 @@ def _find(selector: tuple[str, ...], row: Row, shape: Shape) -> _Found:
                 value = _inside(value, path, i, part)
             case kind:
                 raise BadRequest(f"error finding value in datum: {path}: at part {i}, invalid value kind: {kind}")
-    return _Found(value, shape, unsigned)
+    return _Found(value, shape)
 
 
 def _missing_key(shape: Shape, path: str, i: int, part: str) -> _Found:
@@ -127,8 +124,8 @@ def _equal(found: _Found, match: Match) -> bool:
             return str(found.value or "") == text
         case "bool":
             return bool(found.value) == _boolean(text)
-        case "int":
-            return int(found.value) == _integer(text, found.unsigned)
+        case "int" | "unsigned" | "duration":
+            return int(found.value) == _integer(text, kind == "unsigned")
         case "float":
             return float(found.value) == _fraction(text)
     raise BadRequest(_cannot("equality", found, match))
@@ -153,7 +150,7 @@ def _in(found: _Found, match: Match) -> bool:
     if kind == "list":
         element = shape_of(found.shape.element) if found.shape.element else None
         if element is not None and element.kind == "int":
-            return _integer(text, found.unsigned) in (value or ())
+            return _integer(text, False) in (value or ())
         return any(isinstance(item, str) and item == text for item in value or ())
     raise BadRequest(_cannot("in/contains", found, match))
 

@@ -27,7 +27,7 @@ async def plan_job(context: Context, request: Request) -> Answer:
         raise BadRequest("Job ID does not match")
     job = job_intake.take(asked, request, context.server.region)
     await context.server.consistent_read()
-    job_intake.check(job, context.server.state)
+    job_intake.check(job, context.server.state, context.job_limits)
     planned = await context.server.plan_job(job, asked.diff)
     # Nothing was written: the index is that of the job as it stands.
     return answers.written(
@@ -52,7 +52,7 @@ def _as_planned(evaluation: Evaluation) -> Evaluation:
 async def validate_job(context: Context, request: Request) -> Answer:
     asked = wire.decode(JobValidateRequest, request.body)
     job = job_intake.take(asked, request, context.server.region)
-    errors = job_intake.all_errors(job, context.server.state)
+    errors = job_intake.all_errors(job, context.server.state, context.job_limits)
     return answers.json(
         {
             "DriverConfigValidated": True,

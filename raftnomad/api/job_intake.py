@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import msgspec
 
 from raftnomad.api.requests import JobPlanRequest, JobRegisterRequest, JobValidateRequest
@@ -19,6 +21,16 @@ JOB_BYTES_MAX = 1024 * 1024
 
 REGION_OF_ANY = "global"
 """Nomad's default region: a job that names it may be registered in any."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobLimits:
+    """What an operator may set: Nomad's `job_max_priority`, `job_max_count` and `job_max_source_size`."""
+
+    priority_max: int = 100
+    count_max: int = 50_000
+    source_bytes_max: int = 1_000_000
+
 
 JobBody = JobRegisterRequest | JobPlanRequest | JobValidateRequest
 
@@ -48,16 +60,16 @@ def take(body: JobBody, request: Request, region: str) -> Job:
     return taken
 
 
-def check(job: Job, state: State) -> None:
+def check(job: Job, state: State, limits: JobLimits) -> None:
     """Raises RaftnomadError with everything that is wrong with the job."""
-    errors = all_errors(job, state) or _missing(job, state)
+    errors = all_errors(job, state, limits) or _missing(job, state)
     if errors:
         raise RaftnomadError(multierror(errors))
 
 
-def all_errors(job: Job, state: State) -> list[str]:
+def all_errors(job: Job, state: State, limits: JobLimits) -> list[str]:
     """What is wrong with the job itself, and what its namespace does not allow."""
-    return [*validate(job), *_not_allowed(job, state)]
+    return [*validate(job, limits.priority_max, limits.count_max), *_not_allowed(job, state)]
 
 
 def _not_allowed(job: Job, state: State) -> list[str]:

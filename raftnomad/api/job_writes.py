@@ -34,9 +34,6 @@ from raftnomad.model.status import EvalStatus, EvalTrigger, JobType
 from raftnomad.model.submitted import Job as SubmittedJob
 from raftnomad.web import Answer, Request, Response
 
-SOURCE_BYTES_MAX = 1_000_000
-"""Nomad: `job_max_source_size`."""
-
 PRIORITY_MAX = 100
 
 
@@ -45,9 +42,11 @@ async def register_job(context: Context, request: Request) -> Answer:
     asked = wire.decode(JobRegisterRequest, request.body)
     _check_identity(job_intake.submitted_job(asked), request)
     _check_priority(asked.eval_priority)
+    _check_scaling(job_intake.submitted_job(asked))
     job = job_intake.take(asked, request, context.server.region)
-    job_intake.check(job, context.server.state)
-    submission, odd = _submission(asked.submission, job)
+    limits = context.job_limits
+    job_intake.check(job, context.server.state, limits)
+    submission, odd = _submission(asked.submission, job, limits.source_bytes_max)
     job = msgspec.structs.replace(job, submit_time_ns=context.server.clock.now_ns())
     evaluation = None
     if job.periodic is None and job.parameterized_job is None:
@@ -72,18 +71,23 @@ def _check_identity(job: SubmittedJob, request: Request) -> None:
         raise BadRequest("Job ID does not match name")
 
 
+def _check_scaling(job: SubmittedJob) -> None:
+    if job.type == JobType.SYSTEM and any(group.scaling is not None for group in job.task_groups or ()):
+        raise BadRequest("Task groups with job type system do not support scaling blocks")
+
+
 def _check_priority(priority: int) -> None:
     if not 0 <= priority <= PRIORITY_MAX:
         raise BadRequest(f"Eval priority must be between 1 and {PRIORITY_MAX} inclusively")
 
 
-def _submission(submission: JobSubmission | None, job: Job) -> tuple[JobSubmission | None, list[str]]:
+def _submission(submission: JobSubmission | None, job: Job, most: int) -> tuple[JobSubmission | None, list[str]]:
     """The source to keep beside the job, or a warning that it is too long to keep."""
     if submission is None or not submission.source:
         return None, []
     size = len(submission.source.encode()) + len(submission.variables.encode())
-    if size > SOURCE_BYTES_MAX:
-        text = f"job source size of {_size(size)} exceeds maximum of {_size(SOURCE_BYTES_MAX)} and will be discarded"
+    if size > most:
+        text = f"job source size of {_size(size)} exceeds maximum of {_size(most)} and will be discarded"
         return None, [text]
     return msgspec.structs.replace(submission, namespace=job.namespace, job_id=job.id), []
 
@@ -91,7 +95,7 @@ def _submission(submission: JobSubmission | None, job: Job) -> tuple[JobSubmissi
 def _size(size: int) -> str:
     if size >= 1_000_000:
         return f"{size / 1_000_000:.1f} MB"
-    return f"{size / 1000:.0f} kB"
+    return f"{size / 1000:.1f} kB"
 
 
 def new_evaluation(
@@ -243,8 +247,7 @@ async def revert_job(context: Context, request: Request) -> Answer:
         )
     )
     answer = job_written(applied.index, applied.value, evaluation)
-    meta = {"X-Nomad-KnownLeader": "false", "X-Nomad-LastContact": "0"}
-    return replace(answer, headers={**answer.headers, **meta})
+    return replace(answer, headers={**answers.NO_QUERY_META_HEADERS, **answer.headers})
 
 
 async def mark_job_stable(context: Context, request: Request) -> Answer:

@@ -176,17 +176,23 @@ async def job_latest_deployment(context: Context, request: Request) -> Answer:
 
 async def job_actions(context: Context, request: Request) -> Answer:
     await context.server.consistent_read()
-    job = context.server.state.jobs.get(_key(request))
+    key = _key(request)
+    job = context.server.state.jobs.get(key)
     if job is None:
-        raise RaftnomadError(NOT_FOUND)
-    return answers.json(
-        [
-            {"Name": action.name, "TaskName": task.name, "TaskGroupName": group.name}
-            for group in job.task_groups or ()
-            for task in group.tasks or ()
-            for action in task.actions or ()
-        ]
-    )
+        raise RaftnomadError(f'Unknown job "{key[1]}"')
+    found = [
+        {
+            "Name": action.name,
+            "Command": action.command,
+            "Args": action.args,
+            "TaskName": task.name,
+            "TaskGroupName": group.name,
+        }
+        for group in job.task_groups or ()
+        for task in group.tasks or ()
+        for action in task.actions or ()
+    ]
+    return answers.json(found, answers.NO_QUERY_META_HEADERS)
 
 
 async def job_scale_status(context: Context, request: Request) -> Answer:

@@ -27,7 +27,7 @@ class Shape(typing.NamedTuple):
     """What a type asks of JSON. `fields` of a struct are found under Nomad's spelling and in lower case."""
 
     kind: str
-    """any, str, int, float, bool, bytes, struct, list or map."""
+    """any, str, int, unsigned, duration, float, bool, bytes, struct, list or map."""
     json: str
     go_type: str
     zero: Any = None
@@ -36,16 +36,26 @@ class Shape(typing.NamedTuple):
     element: Any = None
 
 
-class _Duration:
-    """Stands for the type of a field that counts nanoseconds and that Go calls a duration."""
+class _Marker:
+    """Stands for a type that Go tells apart and Python does not."""
 
 
-DURATION = _Duration()
-DURATION_OR_TEXT = _Duration()
+UNSIGNED = _Marker()
+DURATION = _Marker()
+DURATION_OR_TEXT = _Marker()
 """The few durations that the API also takes as text, such as `24h`."""
 
 _TEXT_TOO = ("node_identity_ttl_ns",)
-_INTEGER_TIMES = ("_time_ns",)
+_INTEGER_TIMES = (
+    "time_ns",
+    "submit_time_ns",
+    "create_time_ns",
+    "modify_time_ns",
+    "reschedule_time_ns",
+    "tagged_time_ns",
+    "start_delay_ns",
+)
+"""Fields that count nanoseconds and that Go calls integers."""
 
 _SCALARS: dict[Any, Shape] = {
     str: Shape("str", "string", "string", ""),
@@ -53,6 +63,7 @@ _SCALARS: dict[Any, Shape] = {
     float: Shape("float", "number", "float64", 0.0),
     bool: Shape("bool", "bool", "bool", False),
     bytes: Shape("bytes", "string", "[]uint8", None),
+    UNSIGNED: Shape("unsigned", "number", "uint64", 0),
     DURATION: Shape("int", "number", "time.Duration", 0),
     DURATION_OR_TEXT: Shape("duration", "number", "time.Duration", 0),
     Any: Shape("any", "", "interface {}"),
@@ -85,7 +96,9 @@ def _struct_shape(row_type: type[Row]) -> Shape:
     fields: dict[str, Field] = {}
     for field in msgspec.structs.fields(row_type):
         hint = hints[field.name]
-        if field.name.endswith("_ns") and not field.name.endswith(_INTEGER_TIMES):
+        if field.name.endswith(("_index", "version")) and shape_of(hint).kind == "int":
+            hint = UNSIGNED
+        elif field.name.endswith("_ns") and field.name not in _INTEGER_TIMES:
             hint = DURATION_OR_TEXT if field.name in _TEXT_TOO else DURATION
         entry = Field(field.encode_name, hint, field.name)
         fields[field.encode_name] = entry

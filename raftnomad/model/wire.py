@@ -184,7 +184,7 @@ class _Reading:
             case "map":
                 items = typing.cast("dict[str, object]", value).items()
                 return {k: self._element(shape, v, path, depth) for k, v in items}
-            case "int" | "duration":
+            case "int" | "unsigned" | "duration":
                 return self._integer(shape, value, path)
             case "float":
                 return float(typing.cast("float", value))
@@ -215,7 +215,8 @@ class _Reading:
         return self.value(shape.element, item, path, depth + 1)
 
     def _integer(self, shape: Shape, value: object, path: list[str]) -> int:
-        if isinstance(value, int) and -(2**63) <= value < 2**64:
+        least, most = (0, 2**64) if shape.kind == "unsigned" else (-(2**63), 2**63)
+        if isinstance(value, int) and least <= value < most:
             return value
         text = value.text if isinstance(value, _Literal) else str(value)
         raise self._mismatch(value, shape, path, text)
