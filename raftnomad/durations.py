@@ -78,6 +78,11 @@ def _decimal(value: int, size: int) -> str:
 
 
 def quote(text: str) -> str:
-    """A text between double quotes, with escapes for what would not survive in an error message."""
-    escapes = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
-    return '"' + "".join(escapes.get(c, c) for c in text) + '"'
+    """A text between double quotes as Go's time package quotes it: what is not plain ASCII, byte by byte."""
+    return '"' + "".join(map(_quoted, text.encode())) + '"'
+
+
+def _quoted(byte: int) -> str:
+    if byte in b'"\\':
+        return "\\" + chr(byte)
+    return chr(byte) if 0x20 <= byte < 0x80 else f"\\x{byte:02x}"
