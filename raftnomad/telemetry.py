@@ -76,9 +76,13 @@ class Registry:
         if len(self._gauges) < NAMES_MAX:
             self._gauges[name, labels] = value
 
-    def gauges_from(self, source: Callable[[], Iterable[tuple[str, float]]]) -> None:
-        """Ask `source` for gauges whenever they are read, instead of telling them as they change."""
+    def gauges_from(self, source: Callable[[], Iterable[tuple[str, float]]]) -> Callable[[], None]:
+        """Ask `source` for gauges whenever they are read, instead of telling them as they change.
+
+        Returns the function that ends this.
+        """
         self._sources.append(source)
+        return lambda: self._sources.remove(source)
 
     @contextmanager
     def timed(self, name: str) -> Iterator[None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, assert_never
 
 from raftnomad.api import agent_without_server, answers, cors, elsewhere
@@ -16,7 +17,7 @@ from raftnomad.api.elsewhere import AskServers, AtNode, Here
 from raftnomad.api.encoded import EncodedAnswers
 from raftnomad.api.forward import Forwarder, ServerList, hops
 from raftnomad.api.job_intake import JobLimits
-from raftnomad.api.metrics import metrics
+from raftnomad.api.metrics import metrics, server_gauges
 from raftnomad.api.router import Router
 from raftnomad.api.routes import GET, other_routes, server_routes
 from raftnomad.clock import Clock, SystemClock
@@ -82,7 +83,7 @@ class Api:
         self._clock = clock or SystemClock()
         self._telemetry = telemetry
         self._reload = reload
-        self._unsubscribe: Callable[[], None] = lambda: None
+        self._on_close: list[Callable[[], None]] = []
         self._encoded = EncodedAnswers()
         self.watchers = Watchers(server.state.index if server is not None else 0)
         self._local = Router(client.routes if client is not None else ())
@@ -94,7 +95,8 @@ class Api:
             assert self._client is not None, "an agent is a server, a client, or both"
             agent = agent_without_server.Agent(self._facts.configuration, self._client.statistics, self._servers)
             return [shown, *agent.routes()]
-        self._unsubscribe = server.feed.subscribe(self.watchers.note)
+        self._on_close.append(server.feed.subscribe(self.watchers.note))
+        self._on_close.append(self._telemetry.gauges_from(partial(server_gauges, server)))
         context = Context(
             server=server,
             watchers=self.watchers,
@@ -108,7 +110,9 @@ class Api:
         return [shown, *server_routes(context)]
 
     async def close(self) -> None:
-        self._unsubscribe()
+        for end in self._on_close:
+            end()
+        self._on_close.clear()
         await self._encoded.close()
         await self._forwarder.close()
 

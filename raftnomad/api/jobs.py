@@ -12,6 +12,7 @@ from raftnomad.api.query import flag, namespace_of, query
 from raftnomad.errors import BadRequest, RaftnomadError
 from raftnomad.fsm.changes import WatchKey
 from raftnomad.fsm.state import State
+from raftnomad.model.diff import job_diff
 from raftnomad.model.difference import JobDiff
 from raftnomad.model.job import Job, JobListStub, JobSummary
 from raftnomad.web import Answer, Request
@@ -96,14 +97,12 @@ def _version(request: Request, name: str) -> int | None:
 
 def _diffs(versions: tuple[Job, ...], against: int | None) -> list[JobDiff]:
     """Of each version against the one before it, or against one that is named."""
-    from raftnomad.model.diff import job_diff
-
     if against is None:
         return [job_diff(old, new, contextual=True) for new, old in pairwise(versions)]
     base = next((job for job in versions if job.version == against), None)
     if base is None:
         raise RaftnomadError(f"version {against} not found")
-    return [job_diff(base, job, contextual=True) for job in versions if job.version != against]
+    return [job_diff(base, job, contextual=True) for job in versions]
 
 
 async def job_submission(context: Context, request: Request) -> Answer:

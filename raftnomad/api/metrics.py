@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from raftnomad.api import answers
+from raftnomad.server.server import Server
 from raftnomad.telemetry import INTERVAL_S, Aggregate, Labels, Registry, Series
 from raftnomad.web import Answer, Request, Response
 
@@ -17,6 +19,20 @@ def metrics(registry: Registry, now_ns: int, request: Request) -> Answer:
     if request.get("format") == "prometheus":
         return Response(body=_prometheus(registry).encode(), content_type=PROMETHEUS)
     return answers.json(_summary(registry, now_ns))
+
+
+def server_gauges(server: Server) -> Iterator[tuple[str, float]]:
+    """How much the state holds, and every number among the server's statistics."""
+    state = server.state
+    yield "nomad.state.index", state.index
+    for table in state.tables():
+        yield f"nomad.state.{table.name}", len(table)
+    for section, values in server.statistics().items():
+        for name, text in values.items():
+            try:
+                yield f"nomad.{section}.{name}", float(text)
+            except ValueError:
+                continue
 
 
 def _summary(registry: Registry, now_ns: int) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-import zlib
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from raftnomad.api import answers
+from raftnomad.api.compression import Compressor, accepted_encoding
 from raftnomad.errors import BadRequest, RaftnomadError, TooLarge
 from raftnomad.tasks import Tasks
 from raftnomad.telemetry import registry
@@ -62,8 +62,6 @@ TOO_MANY_CONNECTIONS = (
 
 FIRST_FRAME_WAIT_S = 0.25
 """So long may a stream's first frame take before its headers are sent: an error until then keeps its status."""
-
-COMPRESS_IN_THREAD_BYTES = 128 * 1024
 
 
 class HttpServer:
@@ -252,43 +250,6 @@ def _has_broken_escape(part: str) -> bool:
     hexadecimal = "0123456789abcdefABCDEF"
     rest = part.split("%")[1:]
     return any(len(piece) < 2 or piece[0] not in hexadecimal or piece[1] not in hexadecimal for piece in rest)
-
-
-def accepted_encoding(accepted: str) -> str:
-    """gzip before deflate; empty when the client takes neither."""
-    offered = [part.partition(";") for part in accepted.lower().split(",")]
-    names = {name.strip() for name, _, quality in offered if quality.replace(" ", "") not in ("q=0", "q=0.0")}
-    return next((name for name in ("gzip", "deflate") if name in names), "")
-
-
-class Compressor:
-    """Compresses answers; one that goes to many clients is compressed once, as it is the same object for all."""
-
-    KEPT = 32
-    KEPT_FROM_BYTES = 4096
-
-    def __init__(self) -> None:
-        self._kept: OrderedDict[tuple[int, str], tuple[bytes, bytes]] = OrderedDict()
-
-    async def compress(self, body: bytes, encoding: str) -> bytes:
-        key = (id(body), encoding)
-        kept = self._kept.get(key)
-        if kept is not None and kept[0] is body:
-            return kept[1]
-        if len(body) >= COMPRESS_IN_THREAD_BYTES:
-            compressed = await asyncio.to_thread(_compressed, body, encoding)
-        else:
-            compressed = _compressed(body, encoding)
-        if len(body) >= self.KEPT_FROM_BYTES:
-            self._kept[key] = (body, compressed)
-            if len(self._kept) > self.KEPT:
-                self._kept.popitem(last=False)
-        return compressed
-
-
-def _compressed(body: bytes, encoding: str) -> bytes:
-    compressor = zlib.compressobj(level=1, wbits=31 if encoding == "gzip" else -15)
-    return compressor.compress(body) + compressor.flush()
 
 
 class _CountingServer(web.Server):

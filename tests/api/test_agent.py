@@ -223,3 +223,10 @@ def test_an_interval_shows_what_happened_in_it() -> None:
     now = 22.0
     assert registry.interval()[0]["a", ()].sum == 5
     assert registry.totals[0]["a", ()].sum == 6
+
+
+async def test_a_servers_metrics_tell_what_its_state_holds(ask: Asked) -> None:
+    await ask.put("/v1/jobs", request_job(a_job()))
+    gauges = {row["Name"]: row["Value"] for row in (await ask.get("/v1/metrics"))["Gauges"]}
+    assert gauges["nomad.state.jobs"] == 1
+    assert gauges["nomad.state.index"] == ask.server.state.index

@@ -234,3 +234,39 @@ async def test_what_is_not_built_says_so_by_name(ask: Asked, suffix: str) -> Non
     status, message = await ask.refused("PUT", f"/v1/job/web/{suffix}", b"{}")
     assert status == 501
     assert message.startswith("raftnomad has not built this yet: ")
+
+
+async def test_versions_are_compared_with_the_one_before_or_with_one_that_is_named(ask: Asked) -> None:
+    await register(ask, "web")
+    await register(ask, "web", priority=70)
+    (diff,) = (await ask.get("/v1/job/web/versions?diffs=true"))["Diffs"]
+    assert {"Type": "Edited", "Name": "Priority", "Old": "50", "New": "70", "Annotations": None} in diff["Fields"]
+    diffs = (await ask.get("/v1/job/web/versions?diffs=true&diff_version=0"))["Diffs"]
+    assert [diff["Type"] for diff in diffs] == ["Edited", "None"]
+    assert await ask.refused("GET", "/v1/job/web/versions?diffs=true&diff_version=9") == (500, "version 9 not found")
+
+
+async def test_a_namespace_says_which_drivers_its_jobs_may_use(ask: Asked) -> None:
+    rules = {"DisabledTaskDrivers": ["mock_driver"]}
+    await ask.put("/v1/namespace/strict", {"Name": "strict", "Capabilities": rules})
+    body = request_job(a_job(id="web", namespace="strict"))
+    message = '1 error occurred:\n\t* used task driver "mock_driver" is not allowed in namespace "strict"\n\n'
+    assert await ask.refused("PUT", "/v1/jobs", body) == (500, message)
+    assert (await ask.put("/v1/validate/job", body))["Error"] == message
+
+
+async def test_a_job_file_is_parsed_with_and_without_defaults(ask: Asked) -> None:
+    text = 'job "web" {\n  group "app" {\n    task "t" {\n      driver = "raw_exec"\n    }\n  }\n}\n'
+    bare = await ask.put("/v1/jobs/parse", {"JobHCL": text})
+    assert (bare["ID"], bare["Priority"]) == ("web", None)
+    assert (await ask.put("/v1/jobs/parse", {"JobHCL": text, "Canonicalize": True}))["Namespace"] == "default"
+    status, message = await ask.refused("PUT", "/v1/jobs/parse", {"JobHCL": "job {"})
+    assert status == 400
+    assert message.startswith("Failed to parse job: input.hcl:1,")
+
+
+async def test_validation_answers_200_whatever_it_finds(ask: Asked) -> None:
+    answer = await ask.put("/v1/validate/job", b'{"Job": {"ID": "web", "Datacenters": ["dc1"]}}')
+    assert answer["ValidationErrors"] == ["Missing job task groups"]
+    assert answer["Error"] == "1 error occurred:\n\t* Missing job task groups\n\n"
+    assert (await ask.put("/v1/validate/job", request_job(a_job())))["ValidationErrors"] is None

@@ -8,7 +8,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import aiohttp
 import pytest
 
-from raftnomad.api.serve import HttpServer, Limits, accepted_encoding, parse_query
+from raftnomad.api.compression import accepted_encoding
+from raftnomad.api.serve import HttpServer, Limits, parse_query
 from raftnomad.errors import NotFound
 from raftnomad.web import Answer, Handler, Request, Response, Stream
 
