@@ -9,6 +9,9 @@ from msgspec.structs import replace
 
 from raftnomad.identifiers import new_id
 from raftnomad.model.allocation import AllocMetric
+from raftnomad.model.annotations import annotated
+from raftnomad.model.cron import next_launch
+from raftnomad.model.diff import diff_jobs
 from raftnomad.model.difference import JobDiff
 from raftnomad.model.evaluation import Evaluation, PlanAnnotations
 from raftnomad.model.job import Job
@@ -34,28 +37,40 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def plan_job(server: Server, job: Job, diff: bool) -> JobPlan:
+    """`job plan` and the real thing are one function: the scheduler is given a job that is not in the state.
+
+    Raises DifferentJobs only for a bug: old and new have one id.
+    """
     state = server.state
+    now_ns = server.clock.now_ns()
     old = state.jobs.get((job.namespace, job.id))
     index = state.index
     planned = as_registered(job, old, index + 1)
-    difference = None  # To come with the model's comparison of jobs.
     evaluation = replace(
-        evaluation_of(planned, EvalTrigger.JOB_REGISTER, lambda: new_id(server.random_bytes), server.clock.now_ns()),
+        evaluation_of(planned, EvalTrigger.JOB_REGISTER, lambda: new_id(server.random_bytes), now_ns),
         job_modify_index=index + 1,
         annotate_plan=True,
     )
-    if planned.periodic is not None or (planned.parameterized_job is not None and not planned.dispatched):
-        return JobPlan(index=index, job_modify_index=old.job_modify_index if old else 0, diff=difference)
-    asked = read_input(state, evaluation, server.clock.now_ns(), server.random_bytes(16), planned)
+    asked = read_input(state, evaluation, now_ns, server.random_bytes(16), planned)
     output = await server.scheduling.schedule(state, asked)
+    annotations = output.plan.annotations or output.evaluation.plan_annotations
+    desired = (annotations.desired_tg_updates if annotations is not None else None) or {}
     return JobPlan(
         index=index,
-        annotations=output.plan.annotations or output.evaluation.plan_annotations,
+        annotations=annotations,
         failed_tg_allocs=output.evaluation.failed_tg_allocs,
         job_modify_index=old.job_modify_index if old is not None else 0,
         created_evals=output.created or None,
-        diff=difference,
+        diff=annotated(diff_jobs(old, job, contextual=True), desired) if diff else None,
+        next_periodic_launch=_next_launch(job, now_ns),
     )
+
+
+def _next_launch(job: Job, now_ns: int) -> str:
+    if job.periodic is None or not job.periodic.enabled:
+        return ZERO_TIME
+    launch = next_launch(job.periodic, now_ns)
+    return launch.isoformat().replace("+00:00", "Z") if launch is not None else ZERO_TIME
 
 
 def as_registered(job: Job, old: Job | None, index: int) -> Job:

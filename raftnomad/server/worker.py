@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from raftnomad.errors import RaftnomadError
 from raftnomad.fsm.commands import UpsertEvaluations
 from raftnomad.identifiers import new_id
+from raftnomad.model.allocation import AllocMetric
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.status import EvalStatus, EvalTrigger, JobType
 from raftnomad.scheduler.input import SchedulerOutput, read_input
@@ -69,7 +70,9 @@ class Worker:
         for _ in range(ATTEMPTS.get(JobType(current.type), 2)):
             now_ns = self._server.clock.now_ns()
             asked = read_input(state, current, now_ns, self._server.random_bytes(16))
+            started_s = self._now_s()
             output = await self._server.scheduling.schedule(state, asked)
+            output = finished(output, asked.index, int((self._now_s() - started_s) * 1_000_000_000))
             if not self._reign.broker.is_outstanding(evaluation.id, token):
                 return  # It took too long, and is somebody else's now.
             self._reign.broker.extend(evaluation.id, token, self._now_s())
@@ -108,3 +111,24 @@ class Worker:
             blocked_eval=blocked.id,
         )
         await self._server.propose(UpsertEvaluations(evaluations=(failed, blocked), epoch=self._reign.epoch))
+
+
+def finished(output: SchedulerOutput, index: int, duration_ns: int) -> SchedulerOutput:
+    """With what the scheduler, which knows no clock, can't say: how long it took, and on which state it looked."""
+
+    def timed(metrics: dict[str, AllocMetric] | None) -> dict[str, AllocMetric] | None:
+        if metrics is None:
+            return None
+        return {name: replace(metric, allocation_time_ns=duration_ns) for name, metric in metrics.items()}
+
+    blocks = tuple(
+        block
+        if block.metrics is None
+        else replace(block, metrics=replace(block.metrics, allocation_time_ns=duration_ns))
+        for block in output.plan.placements
+    )
+    evaluation, *created = (
+        replace(one, failed_tg_allocs=timed(one.failed_tg_allocs), snapshot_index=one.snapshot_index or index)
+        for one in (output.evaluation, *output.created)
+    )
+    return replace(output, plan=replace(output.plan, placements=blocks), evaluation=evaluation, created=tuple(created))
