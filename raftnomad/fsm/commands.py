@@ -157,6 +157,8 @@ class UpdateNodeDrain(Command, frozen=True, kw_only=True):
     event: NodeEvent | None = None
     evaluations: tuple[Evaluation, ...] = ()
     epoch: int = 0
+    accessor_id: str = "token:acls-disabled"
+    """Whose token asked for it."""
 
 
 class UpdateDeployment(Command, frozen=True, kw_only=True):

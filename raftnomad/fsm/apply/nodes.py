@@ -136,7 +136,9 @@ def update_drain(txn: Transaction, command: UpdateNodeDrain) -> Outcome:
         fields["scheduling_eligibility"] = str(Eligibility.INELIGIBLE)
     elif command.mark_eligible:
         fields["scheduling_eligibility"] = str(Eligibility.ELIGIBLE)
-    txn.put_node(with_event(txn, replace(node, **fields), command.event))
+    # Ending a drain that is not there is no event of the node.
+    event = None if command.strategy is None and node.drain_strategy is None else command.event
+    txn.put_node(with_event(txn, replace(node, **fields), event))
     evaluations.store(txn, command.evaluations)
     return Applied(txn.index, value=txn.index)
 
@@ -148,7 +150,13 @@ def _last_drain(txn: Transaction, node: Node, command: UpdateNodeDrain) -> Drain
     if command.strategy is not None:
         goes_on = node.drain_strategy is not None and last is not None
         started_at = last.started_at if goes_on and last is not None else now
-        return DrainMetadata(started_at=started_at, updated_at=now, status="draining", meta=command.meta)
+        return DrainMetadata(
+            started_at=started_at,
+            updated_at=now,
+            status="draining",
+            accessor_id=command.accessor_id,
+            meta=command.meta,
+        )
     if node.drain_strategy is None or last is None:
         return last
     status = "complete" if command.completed else "canceled"
