@@ -15,6 +15,7 @@ from raftnomad.api.blocking import Watchers
 from raftnomad.api.context import Context
 from raftnomad.api.elsewhere import AskServers, AtNode, Here
 from raftnomad.api.encoded import EncodedAnswers
+from raftnomad.api.event_buffer import EventBuffer
 from raftnomad.api.forward import Forwarder, ServerList, hops
 from raftnomad.api.job_intake import JobLimits
 from raftnomad.api.metrics import metrics, server_gauges
@@ -85,6 +86,7 @@ class Api:
         self._reload = reload
         self._on_close: list[Callable[[], None]] = []
         self._encoded = EncodedAnswers()
+        self._events = EventBuffer()
         self.watchers = Watchers(server.state.index if server is not None else 0)
         self._local = Router(client.routes if client is not None else ())
         self._router = Router([*self._own_routes(server, members), *other_routes()])
@@ -96,11 +98,13 @@ class Api:
             agent = agent_without_server.Agent(self._facts.configuration, self._client.statistics, self._servers)
             return [shown, *agent.routes()]
         self._on_close.append(server.feed.subscribe(self.watchers.note))
+        self._on_close.append(server.feed.subscribe(self._events.note))
         self._on_close.append(self._telemetry.gauges_from(partial(server_gauges, server)))
         context = Context(
             server=server,
             watchers=self.watchers,
             encoded=self._encoded,
+            events=self._events,
             members=members,
             configuration=dict(self._facts.configuration),
             job_limits=self._facts.job_limits,

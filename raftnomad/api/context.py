@@ -8,6 +8,7 @@ from typing import Any
 
 from raftnomad.api.blocking import Watchers
 from raftnomad.api.encoded import EncodedAnswers
+from raftnomad.api.event_buffer import EventBuffer
 from raftnomad.api.job_intake import JobLimits
 from raftnomad.members.service import Members
 from raftnomad.server.server import Server
@@ -20,6 +21,7 @@ class Context:
     members: Members | None = None
     """Gossip between servers; None where there is none to join (a cluster of one in a test)."""
     encoded: EncodedAnswers
+    events: EventBuffer
     job_limits: JobLimits
     configuration: dict[str, Any] = field(default_factory=dict)
     """The agent's configuration as `agent/self` shows it; secrets already replaced."""

@@ -15,6 +15,7 @@ from raftnomad.api import (
     client_agents,
     deployments,
     evaluations,
+    event_stream,
     job_checks,
     job_writes,
     jobs,
@@ -98,8 +99,9 @@ SERVER_ROUTES: tuple[tuple[tuple[str, ...], str, ContextHandler, str], ...] = (
     (GET, "/v1/namespace/{name}", namespaces.read_namespace, "any-token"),
     (PUT, "/v1/namespace/{name}", namespaces.write_namespace, "management"),
     (DELETE, "/v1/namespace/{name}", namespaces.delete_namespace, "management"),
-    # Search
+    # Search, events
     (PUT, "/v1/search", search.search_prefix, "any-token"),
+    (GET, "/v1/event/stream", event_stream.event_stream, "any-token"),
     # The agent, the cluster, its operators
     (GET, "/v1/agent/self", agent.agent_self, "agent:read"),
     (GET, "/v1/agent/members", agent.members, "node:read"),
@@ -164,7 +166,6 @@ NOT_BUILT: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (PUT, "/v1/search/fuzzy", "fuzzy search"),
     (GET, "/v1/scaling/policies", "scaling policies"),
     (GET, "/v1/scaling/policy/{id}", "scaling policies"),
-    (GET, "/v1/event/stream", "the event stream"),
     (("GET", *PUT), "/v1/volumes", "volumes"),
     (ANY, "/v1/volume/{rest}", "volumes"),
     (ANY, "/v1/volumes/{rest}", "volumes"),
