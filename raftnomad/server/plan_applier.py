@@ -1,13 +1,12 @@
-"""Plans become entries of the log, one plan at a time.
+"""Plans become entries of the log.
 
-The state checks every placement again when it applies the entry, so nothing is verified twice here: what this adds is
-the order, and the parts of a plan that is too long for one entry. The evaluation travels with the last part; where a
-placement was refused it stays behind, and the worker tries again.
+The log is the order and the state checks every placement when it applies the entry, so nothing is verified twice
+here: what this adds is the parts of a plan that is too long for one entry. The evaluation travels with the last part;
+where a placement was refused it stays behind, and the worker tries again.
 """
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeVar
 
@@ -24,21 +23,19 @@ class PlanApplier:
         self._propose = propose
         self._epoch = epoch
         self._part_bytes = part_bytes
-        self._turn = asyncio.Lock()
 
     async def apply(self, plan: Plan, evaluations: tuple[Evaluation, ...]) -> tuple[int, tuple[str, ...]]:
         """Returns the last index and the ids of refused placements; with any, the evaluations were not stored."""
-        async with self._turn:
-            refused: tuple[str, ...] = ()
-            index = 0
-            parts = list(parts_of(plan, self._part_bytes))
-            for position, part in enumerate(parts):
-                is_last = position == len(parts) - 1
-                carried = evaluations if is_last and not refused else ()
-                applied = await self._propose(ApplyPlan(plan=part, evaluations=carried, epoch=self._epoch))
-                refused += applied.refused
-                index = applied.index
-            return index, refused
+        refused: tuple[str, ...] = ()
+        index = 0
+        parts = list(parts_of(plan, self._part_bytes))
+        for position, part in enumerate(parts):
+            is_last = position == len(parts) - 1
+            carried = evaluations if is_last and not refused else ()
+            applied = await self._propose(ApplyPlan(plan=part, evaluations=carried, epoch=self._epoch))
+            refused += applied.refused
+            index = applied.index
+        return index, refused
 
 
 def parts_of(plan: Plan, part_bytes: int) -> Iterator[Plan]:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 from raftnomad.clock import from_rfc3339
-from raftnomad.errors import RaftnomadError
+from raftnomad.errors import CommandRejected, RaftnomadError
 from raftnomad.fsm.changes import Changes
 from raftnomad.fsm.commands import ClaimLeadership, Command
 from raftnomad.fsm.outcome import Applied
@@ -36,6 +36,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+WORKERS = 4
+"""While the plan of one is on its way through the log, another schedules. More would only be in each other's way: each
+takes the best nodes of a state that does not show what the others are about to take."""
 RETRY_S_MIN, RETRY_S_MAX = 0.1, 5.0
 TICK_S = 0.25
 """Times that duties and the broker name are kept to within this."""
@@ -70,11 +73,13 @@ class Reign:
         self._restore()
         end_subscription = self.server.feed.subscribe(self._note)
         applier = PlanApplier(self.propose, self.epoch, self.server.settings.plan_part_bytes)
+        scheduling_turn = asyncio.Lock()
         logger.info("leading since index %d", self.epoch)
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self._warm_up(), name="warm-up")
-                group.create_task(Worker(self, applier).run(), name="worker")
+                for number in range(WORKERS):
+                    group.create_task(Worker(self, applier, scheduling_turn).run(), name=f"worker {number}")
                 group.create_task(self._tick(), name="tick")
                 for name, decide in self._duties().items():
                     self._woken[name] = asyncio.Event()
@@ -150,7 +155,7 @@ class Reign:
             decision = decide()
             try:
                 for command in decision.commands:
-                    await self.propose(command)
+                    await self._carry_out(name, command)
             except RaftnomadError as error:
                 logger.info("%s: trying again, since %s", name, error)
                 await self.server.clock.sleep(pause_s)
@@ -161,6 +166,13 @@ class Reign:
                 self._due[name] = self.server.clock.monotonic_s() + decision.again_in_s
             await woken.wait()
             await self.server.clock.sleep(PAUSE_S)
+
+    async def _carry_out(self, name: str, command: Command) -> None:
+        """What the state refuses was overtaken by events; the next decision knows them."""
+        try:
+            await self.propose(command)
+        except CommandRejected as refusal:
+            logger.info("%s: %s was refused: %s", name, type(command).__name__, refusal)
 
     async def propose(self, command: Command) -> Applied:
         return await self.server.propose(command)

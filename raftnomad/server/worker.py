@@ -28,10 +28,12 @@ ATTEMPTS = {JobType.SERVICE: 5, JobType.BATCH: 2, JobType.SYSTEM: 5, JobType.SYS
 
 
 class Worker:
-    def __init__(self, reign: Reign, applier: PlanApplier) -> None:
+    def __init__(self, reign: Reign, applier: PlanApplier, scheduling_turn: asyncio.Lock) -> None:
         self._reign = reign
         self._server = reign.server
         self._applier = applier
+        self._turn = scheduling_turn
+        """There is one scheduler: who has it reads the state at that moment, and not before it waited."""
 
     async def run(self) -> None:
         while True:
@@ -68,17 +70,21 @@ class Worker:
         if current is None or current.status not in (EvalStatus.PENDING, EvalStatus.BLOCKED):
             return
         for _ in range(ATTEMPTS.get(JobType(current.type), 2)):
-            now_ns = self._server.clock.now_ns()
-            asked = read_input(state, current, now_ns, self._server.random_bytes(16))
-            started_s = self._now_s()
-            output = await self._server.scheduling.schedule(state, asked)
-            output = finished(output, asked.index, int((self._now_s() - started_s) * 1_000_000_000))
+            output = await self._schedule(current)
             if not self._reign.broker.is_outstanding(evaluation.id, token):
                 return  # It took too long, and is somebody else's now.
             self._reign.broker.extend(evaluation.id, token, self._now_s())
             if await self._apply(output):
                 return
         await self._give_up(current)
+
+    async def _schedule(self, evaluation: Evaluation) -> SchedulerOutput:
+        server = self._server
+        async with self._turn:
+            asked = read_input(server.state, evaluation, server.clock.now_ns(), server.random_bytes(16))
+            started_s = self._now_s()
+            output = await server.scheduling.schedule(server.state, asked)
+            return finished(output, asked.index, int((self._now_s() - started_s) * 1_000_000_000))
 
     async def _apply(self, output: SchedulerOutput) -> bool:
         """False when some placements were refused: the scheduler has to look again."""

@@ -238,6 +238,19 @@ async def test_a_new_leader_takes_up_what_the_last_one_left(server: Server) -> N
     await eventually(lambda: len(live(server)) == 2)
 
 
+async def test_many_jobs_at_once_fill_a_node_and_no_more(server: Server) -> None:
+    await register_node(server, cpu=1000)
+    for number in range(15):
+        await run(server, a_job(f"job{number}"), number + 1)
+    placed = server.state.allocations
+    await eventually(lambda: len(placed) == 10)
+    await eventually(lambda: sum(one.status == "blocked" for one in server.state.evaluations.values()) == 5)
+    await eventually(lambda: not any(one.status == "pending" for one in server.state.evaluations.values()))
+    assert violations(server.state) == []
+    await register_node(server, 2, cpu=1000)
+    await eventually(lambda: len(placed) == 15)
+
+
 async def test_planning_a_job_changes_nothing(server: Server) -> None:
     await register_node(server)
     before = server.state.index
