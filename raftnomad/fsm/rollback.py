@@ -35,4 +35,4 @@ def failure(
 def stable_version(state: State, job: Job) -> Job | None:
     """The newest version before the present one that has run well."""
     versions = state.job_versions.get((job.namespace, job.id), ())
-    return next((version for version in versions if version.stable and version.version != job.version), None)
+    return next((one for one in versions if one.stable and not one.stop and one.version != job.version), None)

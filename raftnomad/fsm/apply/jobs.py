@@ -113,7 +113,7 @@ def deregister(txn: Transaction, command: DeregisterJob) -> Outcome:
     if job is not None and command.purge:
         _purge(txn, key)
     elif job is not None:
-        add_version(txn, replace(job, stop=True, stable=False), job, None)
+        add_version(txn, replace(job, stop=True), job, None)
     store_evaluation(txn, command.evaluation, None)
     return Applied(txn.index, value=txn.index)
 
