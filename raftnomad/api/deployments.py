@@ -70,6 +70,7 @@ async def deployment_allocations(context: Context, request: Request) -> Answer:
 async def fail_deployment(context: Context, request: Request) -> Answer:
     deployment = await _active(context, _identifier(request), "fail")
     evaluation = _evaluation(context, deployment)
+    reverted = _version_to_revert_to(context.server.state, deployment)
     applied = await context.server.propose(
         UpdateDeployment(
             deployment_id=deployment.id,
@@ -78,7 +79,7 @@ async def fail_deployment(context: Context, request: Request) -> Answer:
             evaluations=(evaluation,),
         )
     )
-    return _updated(applied.index, evaluation, _version_to_revert_to(context.server.state, deployment))
+    return _updated(applied.index, evaluation, reverted)
 
 
 async def pause_deployment(context: Context, request: Request) -> Answer:
@@ -129,6 +130,7 @@ async def set_allocation_health(context: Context, request: Request) -> Answer:
         if identifier not in context.server.state.allocations:
             raise RaftnomadError(f'unknown alloc "{identifier}"')
     evaluation = _evaluation(context, deployment)
+    reverted = _version_to_revert_to(context.server.state, deployment) if unhealthy else None
     applied = await context.server.propose(
         SetAllocationHealth(
             deployment_id=deployment.id,
@@ -138,7 +140,6 @@ async def set_allocation_health(context: Context, request: Request) -> Answer:
             evaluations=(evaluation,),
         )
     )
-    reverted = _version_to_revert_to(context.server.state, deployment) if unhealthy else None
     return _updated(applied.index, evaluation, reverted)
 
 

@@ -74,6 +74,8 @@ class HttpServer:
         self._compressor = Compressor()
         self._server = _CountingServer(self._answer, self._limits)
         self._listening: list[asyncio.Server] = []
+        self._streams: set[asyncio.Future[None]] = set()
+        """One for each stream that is being sent; done when it has to end."""
 
     def protocol_factory(self) -> asyncio.Protocol:
         """A protocol for one connection, for ports that are shared with something else (rpc)."""
@@ -100,9 +102,12 @@ class HttpServer:
         return int(server.sockets[0].getsockname()[1])
 
     async def stop(self, timeout_s: float = 2.0) -> None:
-        """Take no new connections, let requests end, then cut off what is left (waiting queries, streams)."""
+        """Take no new connections, end streams properly, let requests end, then cut off what is left."""
         for server in self._listening:
             server.close()
+        for stream in self._streams:
+            if not stream.done():
+                stream.set_result(None)
         self._server.pre_shutdown()
         await self._server.shutdown(timeout_s)
         await self._tasks.cancel()
@@ -189,7 +194,7 @@ class HttpServer:
 
     async def _send_stream(self, received: web.BaseRequest, answer: Stream) -> web.StreamResponse:
         async with _closing(answer.frames) as frames:
-            first = self._tasks.start(anext(frames, None), "first frame")
+            first = _asked(frames)
             try:
                 await asyncio.wait([first], timeout=FIRST_FRAME_WAIT_S)
                 if first.done() and first.exception() is not None:
@@ -199,27 +204,45 @@ class HttpServer:
                 first.cancel()
 
     async def _send_frames(
-        self, received: web.BaseRequest, answer: Stream, first: asyncio.Task[bytes | None]
+        self, received: web.BaseRequest, answer: Stream, first: asyncio.Future[bytes | None]
     ) -> web.StreamResponse:
         headers = {**answer.headers, "Vary": "Accept-Encoding"}
         if answer.content_type:
             headers["Content-Type"] = answer.content_type
         response = _Streamed(status=answer.status, headers=headers)
         await response.prepare(received)
+        stopping = asyncio.get_running_loop().create_future()
+        self._streams.add(stopping)
+        pending = first
         try:
-            frame = await first
-            while frame is not None:
+            while (frame := await _next_frame(pending, stopping)) is not None:
                 async with asyncio.timeout(self._limits.write_timeout_s):
                     await response.write(frame)
-                frame = await anext(answer.frames, None)
+                pending = _asked(answer.frames)
         except (RaftnomadError, TimeoutError) as error:
             # The status is sent; all that is left is to let the client see that this is not the end.
             logger.info("a stream of %s was cut off: %s", received.path, error)
             if received.transport is not None:
                 received.transport.abort()
             return response
+        finally:
+            self._streams.discard(stopping)
+            pending.cancel()
+            await asyncio.wait([pending])
         await response.write_eof()
         return response
+
+
+def _asked(frames: AsyncIterator[bytes]) -> asyncio.Future[bytes | None]:
+    """The next frame, on its way; whoever asks awaits it or cancels it, so it needs no other parent."""
+    return asyncio.ensure_future(anext(frames, None))
+
+
+async def _next_frame(pending: asyncio.Future[bytes | None], stopping: asyncio.Future[None]) -> bytes | None:
+    """None when the stream has ended, or when this server is about to."""
+    either: list[asyncio.Future[Any]] = [pending, stopping]
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    return pending.result() if pending.done() else None
 
 
 async def _called(handler: Handler, request: Request) -> Answer:
@@ -230,8 +253,8 @@ def _closing(frames: AsyncIterator[bytes]) -> Any:
     return aclosing(frames)
 
 
-def _exception(task: asyncio.Task[Any]) -> Exception:
-    error = task.exception()
+def _exception(asked: asyncio.Future[Any]) -> Exception:
+    error = asked.exception()
     return error if isinstance(error, Exception) else RaftnomadError(str(error))
 
 

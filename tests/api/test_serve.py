@@ -250,3 +250,25 @@ async def test_a_read_is_given_up_when_its_client_goes_and_a_write_is_not(serve:
             break
         await asyncio.sleep(0.02)
     assert sorted(ended) == ["GET cancelled", "PUT"]
+
+
+async def test_streams_end_cleanly_when_the_server_does() -> None:
+    closed = asyncio.Event()
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            yield b"{}"
+            await asyncio.sleep(60)
+        finally:
+            closed.set()
+
+    async def stream(_request: Request) -> Answer:
+        return Stream(frames=pieces())
+
+    server = HttpServer(stream)
+    port = await server.listen_on("127.0.0.1", 0)
+    async with aiohttp.ClientSession() as session, session.get(f"http://127.0.0.1:{port}/") as answer:
+        assert await answer.content.readexactly(2) == b"{}"
+        await server.stop()
+        assert await answer.content.read() == b""
+    assert closed.is_set()
