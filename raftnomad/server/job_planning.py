@@ -11,7 +11,7 @@ from raftnomad.identifiers import new_id
 from raftnomad.model.allocation import AllocMetric
 from raftnomad.model.annotations import annotated
 from raftnomad.model.cron import next_launch
-from raftnomad.model.diff import diff_jobs
+from raftnomad.model.diff import job_diff
 from raftnomad.model.difference import JobDiff
 from raftnomad.model.evaluation import Evaluation, PlanAnnotations
 from raftnomad.model.job import Job
@@ -20,6 +20,7 @@ from raftnomad.model.status import EvalTrigger
 from raftnomad.model.versions import specification_changed
 from raftnomad.scheduler.input import read_input
 from raftnomad.server.triggered import evaluation_of
+from raftnomad.server.worker import finished
 
 if TYPE_CHECKING:
     from raftnomad.server.server import Server
@@ -37,12 +38,8 @@ class JobPlan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 async def plan_job(server: Server, job: Job, diff: bool) -> JobPlan:
-    """`job plan` and the real thing are one function: the scheduler is given a job that is not in the state.
-
-    Raises DifferentJobs only for a bug: old and new have one id.
-    """
-    state = server.state
-    now_ns = server.clock.now_ns()
+    """Also of a periodic or parameterized job, as if it ran now: that is what its users want to see."""
+    state, now_ns = server.state, server.clock.now_ns()
     old = state.jobs.get((job.namespace, job.id))
     index = state.index
     planned = as_registered(job, old, index + 1)
@@ -52,24 +49,25 @@ async def plan_job(server: Server, job: Job, diff: bool) -> JobPlan:
         annotate_plan=True,
     )
     asked = read_input(state, evaluation, now_ns, server.random_bytes(16), planned)
-    output = await server.scheduling.schedule(state, asked)
+    output = finished(await server.scheduling.schedule(state, asked), index, 0)
     annotations = output.plan.annotations or output.evaluation.plan_annotations
-    desired = (annotations.desired_tg_updates if annotations is not None else None) or {}
+    difference = None
+    if diff:
+        desired = (annotations.desired_tg_updates if annotations is not None else None) or {}
+        difference = annotated(job_diff(old, planned), desired)
     return JobPlan(
         index=index,
         annotations=annotations,
         failed_tg_allocs=output.evaluation.failed_tg_allocs,
         job_modify_index=old.job_modify_index if old is not None else 0,
         created_evals=output.created or None,
-        diff=annotated(diff_jobs(old, job, contextual=True), desired) if diff else None,
-        next_periodic_launch=_next_launch(job, now_ns),
+        diff=difference,
+        next_periodic_launch=_next_launch(planned, now_ns),
     )
 
 
 def _next_launch(job: Job, now_ns: int) -> str:
-    if job.periodic is None or not job.periodic.enabled:
-        return ZERO_TIME
-    launch = next_launch(job.periodic, now_ns)
+    launch = next_launch(job.periodic, now_ns) if job.periodic is not None else None
     return launch.isoformat().replace("+00:00", "Z") if launch is not None else ZERO_TIME
 
 

@@ -258,6 +258,9 @@ async def test_planning_a_job_changes_nothing(server: Server) -> None:
     assert plan.annotations.desired_tg_updates["web"].place == 2
     assert (plan.job_modify_index, server.state.index) == (0, before)
     assert not server.state.jobs
+    assert plan.diff is None
+    plan = await server.plan_job(a_job(count=2), diff=True)
+    assert (plan.diff.type, plan.diff.task_groups[0].updates) == ("Added", {"create": 2})
 
 
 async def test_what_is_over_is_forgotten_on_demand(server: Server) -> None:
