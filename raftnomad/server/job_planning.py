@@ -49,7 +49,9 @@ async def plan_job(server: Server, job: Job, diff: bool) -> JobPlan:
         annotate_plan=True,
     )
     asked = read_input(state, evaluation, now_ns, server.random_bytes(16), planned)
-    output = finished(await server.scheduling.schedule(state, asked), index, 0)
+    started_s = server.clock.monotonic_s()
+    output = await server.scheduling.schedule(state, asked)
+    output = finished(output, index, int((server.clock.monotonic_s() - started_s) * 1_000_000_000))
     annotations = output.plan.annotations or output.evaluation.plan_annotations
     difference = None
     if diff:
