@@ -18,6 +18,7 @@ from typing import Any
 
 RAFTNOMAD = [sys.executable, "-m", "raftnomad"]
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT)}
 
 
 def free_ports(count: int) -> list[int]:
@@ -69,6 +70,7 @@ class Agent:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
+                env=ENVIRONMENT,
             )
 
     def signal(self, number: signal.Signals) -> None:
@@ -199,7 +201,7 @@ def cli(agent: Agent, *arguments: str, directory: Path | None = None) -> subproc
         text=True,
         timeout=120,
         cwd=directory,
-        env={**os.environ, "NOMAD_ADDR": f"http://127.0.0.1:{agent.http}", "PYTHONPATH": str(ROOT)},
+        env={**ENVIRONMENT, "NOMAD_ADDR": f"http://127.0.0.1:{agent.http}"},
     )
 
 
