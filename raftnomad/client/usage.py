@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -12,6 +12,8 @@ import psutil
 from raftnomad.client.fingerprint import storage
 from raftnomad.clock import Clock
 from raftnomad.drivers.driver import TaskHandle
+
+SAMPLES_MAX = 10_000
 
 
 @runtime_checkable
@@ -31,27 +33,22 @@ class Sample:
 
 
 class Meter:
-    """Remembers the last sample of each process: computing is a difference over time."""
+    """Remembers the last sample of each process: computing is a difference over time.
+
+    A process is known by its number and the time of its start, since numbers come again.
+    """
 
     def __init__(self, clock: Clock, core_mhz: int) -> None:
         self._clock = clock
         self._core_mhz = core_mhz
-        self._samples: dict[int, Sample] = {}
+        self._samples: dict[tuple[int, float], Sample] = {}
         psutil.cpu_times_percent(percpu=True)
 
-    def tasks(self, pids: dict[str, list[int]]) -> dict[str, Any]:
-        """AllocResourceUsage of tasks whose processes these are."""
-        usages = {name: self._task(numbers) for name, numbers in pids.items()}
-        return {
-            "ResourceUsage": _added((task["ResourceUsage"] for task in usages.values()), devices=[]),
-            "Tasks": usages,
-            "Timestamp": max((task["Timestamp"] for task in usages.values()), default=0),
-        }
-
-    def _task(self, pids: list[int]) -> dict[str, Any]:
+    def task(self, pids: list[int]) -> dict[str, Any]:
+        """TaskResourceUsage of a task whose processes these are."""
         by_pid = {str(pid): usage for pid in pids if (usage := self._process(pid)) is not None}
         return {
-            "ResourceUsage": _added(by_pid.values(), devices=None),
+            "ResourceUsage": _added(by_pid.values(), devices=None, measured=True),
             "Timestamp": self._clock.now_ns(),
             "Pids": by_pid,
         }
@@ -60,17 +57,23 @@ class Meter:
         """None when it is gone."""
         try:
             process = psutil.Process(pid)
-            times, memory = process.cpu_times(), process.memory_info()
+            times, memory, begun_s = process.cpu_times(), process.memory_info(), process.create_time()
         except psutil.Error:
-            self._samples.pop(pid, None)
             return None
         now = Sample(user_s=times.user, system_s=times.system, at_s=self._clock.monotonic_s())
-        last = self._samples.get(pid, now)
-        self._samples[pid] = now
+        last = self._samples.get((pid, begun_s), now)
+        self._remember((pid, begun_s), now)
         passed_s = now.at_s - last.at_s
         user = 100 * (now.user_s - last.user_s) / passed_s if passed_s > 0 else 0.0
         system = 100 * (now.system_s - last.system_s) / passed_s if passed_s > 0 else 0.0
         return _usage(user, system, user + system, (user + system) / 100 * self._core_mhz, memory.rss, 0)
+
+    def _remember(self, process: tuple[int, float], sample: Sample) -> None:
+        """The newest last; what has not been asked about for the longest goes first."""
+        self._samples.pop(process, None)
+        self._samples[process] = sample
+        if len(self._samples) > SAMPLES_MAX:
+            del self._samples[next(iter(self._samples))]
 
     def host(self, alloc_path: Path) -> dict[str, Any]:
         """HostStats."""
@@ -103,6 +106,17 @@ class Meter:
             "TotalPercent": busy,
             "TotalTicks": busy / 100 * self._core_mhz,
         }
+
+
+def of_allocation(running: Mapping[str, dict[str, Any]], ended: Mapping[str, dict[str, Any]]) -> dict[str, Any]:
+    """AllocResourceUsage. An ended task is shown with what it used last, and does not count for the allocation."""
+    return {
+        "ResourceUsage": _added(
+            (task["ResourceUsage"] for task in running.values()), devices=[], measured=bool(running)
+        ),
+        "Tasks": {**running, **ended},
+        "Timestamp": max((task["Timestamp"] for task in running.values()), default=0),
+    }
 
 
 def _disk(disk: storage.Disk) -> dict[str, Any]:
@@ -145,9 +159,9 @@ def _usage(
     }
 
 
-def _added(parts: Iterable[dict[str, Any]], devices: list[Any] | None) -> dict[str, Any]:
+def _added(parts: Iterable[dict[str, Any]], devices: list[Any] | None, measured: bool) -> dict[str, Any]:
     user = system = percent = ticks = 0.0
-    rss = swap = count = 0
+    rss = swap = 0
     for part in parts:
         cpu, memory = part["CpuStats"], part["MemoryStats"]
         user += cpu["UserMode"]
@@ -156,5 +170,4 @@ def _added(parts: Iterable[dict[str, Any]], devices: list[Any] | None) -> dict[s
         ticks += cpu["TotalTicks"]
         rss += memory["RSS"]
         swap += memory["Swap"]
-        count += 1
-    return {**_usage(user, system, percent, ticks, rss, swap, measured=count > 0), "DeviceStats": devices}
+    return {**_usage(user, system, percent, ticks, rss, swap, measured), "DeviceStats": devices}

@@ -154,6 +154,18 @@ async def test_parts_of_a_file_can_be_read(agent: Agent, query: dict[str, str], 
     assert await agent.get(READAT, path="web/local/hex", **query) == (200, text)
 
 
+async def test_an_empty_file_has_a_type_unless_it_is_streamed(agent: Agent, client: Client) -> None:
+    (client.allocations[agent.id].directory.root / "web" / "local" / "empty").touch()
+    handlers = {route.pattern: route.handler for route in routes(client)}
+    types = {}
+    for pattern in (CAT, STREAM):
+        query = (("path", "web/local/empty"), ("follow", "false"))
+        answer = await handlers[pattern](Request(method="GET", path="", query=query, parameters={"id": agent.id}))
+        assert isinstance(answer, Response) and answer.body == b""
+        types[pattern] = answer.headers.get("Content-Type", answer.content_type)
+    assert types == {CAT: "text/plain; charset=utf-8", STREAM: ""}
+
+
 async def test_a_file_is_streamed_in_frames(agent: Agent) -> None:
     _, body = await agent.get(STREAM, path="web/local/hex", follow="false", offset="3", origin="end")
     frame = json.loads(body)
@@ -264,6 +276,12 @@ async def test_only_what_has_ended_can_be_collected(agent: Agent, client: Client
 async def test_statistics_of_tasks_without_processes_are_empty(agent: Agent) -> None:
     status, usage = await agent.get(ALLOC_STATS)
     assert (status, usage["Tasks"], usage["ResourceUsage"]["MemoryStats"]["Measured"]) == (200, {}, None)
+
+
+async def test_commands_and_schedules_are_refused_in_nomads_words(agent: Agent) -> None:
+    alloc = "/v1/client/allocation/{id}"
+    assert await agent.get(f"{alloc}/exec") == (500, "websocket connection not found in context")
+    assert await agent.get(f"{alloc}/pause") == (500, "Enterprise only")
 
 
 async def test_the_machine_is_measured(agent: Agent) -> None:
