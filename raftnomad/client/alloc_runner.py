@@ -349,7 +349,8 @@ class AllocRunner:
                 self._judged(healthy=True)
             case Unhealthy(messages=messages):
                 self._judged(healthy=False)
-                if not self.stopping:
+                # A migration waits for health too, but only a deployment's tasks are told why they lack it.
+                if self.alloc.deployment_id and not self.stopping:
                     for name, text in messages.items():
                         self.tasks[name].note(task_events.alloc_unhealthy(now_ns, text))
         return None

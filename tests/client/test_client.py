@@ -14,7 +14,7 @@ from raftnomad.client.settings import ClientSettings
 from raftnomad.clock import SystemClock
 from raftnomad.drivers.mock import MockDriver
 from raftnomad.model.job import DispatchPayloadConfig, Template
-from raftnomad.model.policies import DisconnectStrategy, RestartPolicy, UpdateStrategy
+from raftnomad.model.policies import DisconnectStrategy, MigrateStrategy, RestartPolicy, UpdateStrategy
 from raftnomad.model.service import Service
 from tests.client.fake_server import FakeServer
 from tests.client.makers import SECOND, a_group, a_job, a_task, an_alloc, never_restart
@@ -115,6 +115,18 @@ async def test_a_deployed_allocation_that_fails_is_reported_unhealthy_and_says_s
     await server.place(alloc)
     report = await server.reported(alloc.id, lambda r: types(r)[-1] == "Alloc Unhealthy")
     assert report.deployment_status is not None and report.deployment_status.healthy is False
+
+
+async def test_without_a_deployment_a_failed_allocation_is_unhealthy_but_not_told_so(
+    server: FakeServer, client: Client
+) -> None:
+    migrate = MigrateStrategy(health_check="checks", min_healthy_time_ns=SECOND, healthy_deadline_ns=60 * SECOND)
+    group = a_group(a_task(config={"run_for": "10ms", "exit_code": 1}), migrate=migrate)
+    alloc = an_alloc(a_job(group))
+    await server.place(alloc)
+    report = await server.reported(alloc.id, lambda r: r.deployment_status is not None)
+    assert report.deployment_status is not None and report.deployment_status.healthy is False
+    assert types(report)[-1] == "Not Restarting"
 
 
 async def test_a_new_deployment_of_a_running_allocation_is_judged_anew(server: FakeServer, client: Client) -> None:
