@@ -87,7 +87,8 @@ def _resources(alloc: Allocation, task: Task) -> dict[str, str]:
     cores = given.cpu.reserved_cores or ()
     variables = {
         "NOMAD_CPU_LIMIT": str(given.cpu.cpu_shares),
-        "NOMAD_CPU_CORES": ",".join(str(core) for core in cores),
+        # A blank where there is none: so says Nomad, after the kernel's way to write an empty set.
+        "NOMAD_CPU_CORES": ",".join(str(core) for core in cores) or " ",
         "NOMAD_MEMORY_LIMIT": str(given.memory.memory_mb),
     }
     if given.memory.memory_max_mb:

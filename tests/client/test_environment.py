@@ -63,7 +63,7 @@ def test_the_task_sees_what_nomads_task_sees() -> None:
         "NOMAD_ALLOC_NAME": "web.front[0]",
         "NOMAD_ALLOC_PORT_admin-ui": "9000",
         "NOMAD_ALLOC_PORT_http": "18211",
-        "NOMAD_CPU_CORES": "",
+        "NOMAD_CPU_CORES": " ",
         "NOMAD_CPU_LIMIT": "50",
         "NOMAD_DC": "dc1",
         "NOMAD_GROUP_NAME": "front",
