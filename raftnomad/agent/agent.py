@@ -203,10 +203,11 @@ def _needs_directory(config: AgentConfig) -> bool:
 
 
 def _tls(config: AgentConfig) -> TlsSettings | None:
+    """Raises ConfigurationError for certificates that others would refuse: better here than at each connection."""
     tls = config.tls
     if not tls.http and not tls.rpc:
         return None
-    return TlsSettings(
+    settings = TlsSettings(
         ca_file=tls.ca_file,
         cert_file=tls.cert_file,
         key_file=tls.key_file,
@@ -215,6 +216,10 @@ def _tls(config: AgentConfig) -> TlsSettings | None:
         verify_server_hostname=tls.verify_server_hostname,
         verify_https_client=tls.verify_https_client,
     )
+    certificates.check_files(settings)
+    if tls.rpc:
+        certificates.check_role(settings, "server" if config.server.enabled else "client", config.region)
+    return settings
 
 
 def shown(config: AgentConfig) -> Mapping[str, Any]:

@@ -103,9 +103,12 @@ def _check_dates(key: str, path: str, certificate: x509.Certificate, now: dateti
 
 
 def check_role(settings: TlsSettings, role: str, region: str) -> None:
-    """Raises ConfigurationError when the certificate was not made for `server` or `client` of this region."""
+    """Raises ConfigurationError when the certificate was not made for `server` or `client` of this region.
+
+    A server's serves a client too: the rpc port takes either from client agents.
+    """
     names = files.dns_names(files.certificates(settings.cert_file)[0])
-    refusal = role_refusal(names, roles=(role,), region=region)
+    refusal = role_refusal(names, roles=("server",) if role == "server" else (role, "server"), region=region)
     if refusal:
         raise ConfigurationError(
             f"tls.cert_file: {settings.cert_file}: {refusal}; make one with "

@@ -75,5 +75,6 @@ def test_the_wrong_role_or_region_names_the_command_that_helps(made: Certificate
         ConfigurationError, match=r"for client.global.nomad.*`raftnomad tls cert create -server -region"
     ):
         check_role(made.settings("client"), "server", "global")
+    check_role(made.settings(), "client", "global")
     with pytest.raises(ConfigurationError, match=r"not for server.eu.nomad"):
         check_role(made.settings(), "server", "eu")
