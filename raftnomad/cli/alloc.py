@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
+from raftnomad.cli import alloc_sections as sections
 from raftnomad.cli.flags import command, connects, option, switch
 from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.hints import show_hint
 from raftnomad.cli.lookup import asked, by_prefix, one_argument, raise_usage
 from raftnomad.cli.monitor import Monitor, allocation_table
-from raftnomad.cli.output import ago, columns, key_values, limit_id, local_rfc3339, local_time, out
+from raftnomad.cli.output import limit_id, out
 from raftnomad.errors import RaftnomadError
 from raftnomad.sdk.http import ApiClient, UnexpectedResponse
 
@@ -23,8 +24,8 @@ STATUS_USAGE = (
 )
 
 
-def find_allocation(api: ApiClient, prefix: str) -> dict[str, Any]:
-    """The whole allocation whose id is, or starts with, `prefix`."""
+def find_allocation(api: ApiClient, prefix: str, noun: str = "Alloc ID") -> dict[str, Any]:
+    """The whole allocation whose id is, or starts with, `prefix`. `noun` is what a short one is called."""
     stub = by_prefix(
         api,
         prefix,
@@ -32,6 +33,7 @@ def find_allocation(api: ApiClient, prefix: str) -> dict[str, Any]:
         noun="allocation",
         failing=QUERY_FAILED,
         table=lambda stubs: allocation_table(stubs, verbose=False, now_ns=_now_ns()),
+        too_short=f"{noun} must contain at least two characters.",
     )
     query = {"namespace": stub["Namespace"]}
     found: dict[str, Any] = asked(QUERY_FAILED, lambda: api.get(f"/v1/allocation/{stub['ID']}", query).json())
@@ -65,21 +67,21 @@ def status(
         stubs = asked("Error querying allocations", lambda: api.get("/v1/allocations").json()) or []
         out(formatted(stubs, template, "AllocationListStub"))
         return 0
-    allocation = find_allocation(api, one_argument(arguments, STATUS_USAGE))
+    allocation = find_allocation(api, one_argument(arguments, STATUS_USAGE), "Identifier")
     if json or template:
         out(formatted(allocation, template, "Allocation"))
         return 0
     usage = _usage(api, allocation)
-    out(_basic(allocation, short=short, verbose=verbose))
+    out(sections.basic(allocation, short=short, verbose=verbose, now_ns=_now_ns()))
     if short:
-        out("\nTasks\n" + _short_tasks(allocation))
+        out("\nTasks\n" + sections.short_tasks(allocation))
     else:
-        if addresses := _addresses(allocation):
+        if addresses := sections.addresses(allocation):
             out("\n" + addresses)
-        for name in _task_names(allocation):
-            out("\n" + _task(allocation, name, usage))
+        for name in sections.task_names(allocation):
+            out("\n" + sections.task(allocation, name, usage, stats))
         if verbose:
-            out("\n" + _placement_metrics(allocation))
+            out("\n" + sections.placement_metrics(allocation))
     show_hint(api, "View allocation details", f"allocations/{allocation['ID']}")
     return 0
 
@@ -93,184 +95,6 @@ def _usage(api: ApiClient, allocation: dict[str, Any]) -> dict[str, Any]:
     except UnexpectedResponse:
         return {}
     return answer.get("Tasks") or {}
-
-
-def _basic(allocation: dict[str, Any], *, short: bool, verbose: bool) -> str:
-    job_version = (allocation.get("Job") or {}).get("Version", 0)
-    if verbose:
-        created, modified = local_time(allocation["CreateTime"]), local_time(allocation["ModifyTime"])
-    else:
-        created, modified = ago(allocation["CreateTime"], _now_ns()), ago(allocation["ModifyTime"], _now_ns())
-    if short:
-        pairs = [("ID", allocation["ID"]), ("Name", allocation["Name"]), ("Created", created), ("Modified", modified)]
-        return key_values(pairs)
-    pairs = [
-        ("ID", allocation["ID"]),
-        ("Eval ID", limit_id(allocation.get("EvalID", ""), verbose)),
-        ("Name", allocation["Name"]),
-        ("Node ID", limit_id(allocation["NodeID"], verbose)),
-        ("Node Name", allocation.get("NodeName", "")),
-        ("Job ID", allocation["JobID"]),
-        ("Job Version", str(job_version)),
-        ("Client Status", allocation.get("ClientStatus", "")),
-        ("Client Description", allocation.get("ClientDescription", "")),
-        ("Desired Status", allocation.get("DesiredStatus", "")),
-        ("Desired Description", allocation.get("DesiredDescription", "")),
-        ("Created", created),
-        ("Modified", modified),
-    ]
-    pairs += _deployment_pairs(allocation, verbose)
-    if replacement := allocation.get("NextAllocation"):
-        pairs.append(("Replacement Alloc ID", limit_id(replacement, verbose)))
-    if verbose:
-        metrics = allocation.get("Metrics") or {}
-        pairs += [
-            ("Evaluated Nodes", str(metrics.get("NodesEvaluated", 0))),
-            ("Filtered Nodes", str(metrics.get("NodesFiltered", 0))),
-            ("Exhausted Nodes", str(metrics.get("NodesExhausted", 0))),
-            ("Allocation Time", _duration(metrics.get("AllocationTime", 0))),
-            ("Failures", str(metrics.get("CoalescedFailures", 0))),
-        ]
-    return key_values(pairs)
-
-
-def _duration(nanoseconds: int) -> str:
-    from raftnomad.durations import format_duration
-
-    return format_duration(nanoseconds)
-
-
-def _deployment_pairs(allocation: dict[str, Any], verbose: bool) -> list[tuple[str, str]]:
-    if not allocation.get("DeploymentID"):
-        return []
-    state = allocation.get("DeploymentStatus") or {}
-    health = {None: "unset", True: "healthy", False: "unhealthy"}[state.get("Healthy")]
-    pairs = [("Deployment ID", limit_id(allocation["DeploymentID"], verbose)), ("Deployment Health", health)]
-    if state.get("Canary"):
-        pairs.append(("Canary", "true"))
-    return pairs
-
-
-def _group(allocation: dict[str, Any]) -> dict[str, Any]:
-    groups = (allocation.get("Job") or {}).get("TaskGroups") or []
-    found: dict[str, Any] = next((group for group in groups if group["Name"] == allocation["TaskGroup"]), {})
-    return found
-
-
-def _task_names(allocation: dict[str, Any]) -> list[str]:
-    """Prestart tasks, main ones, poststart, poststop; by name among equals."""
-    order = {"prestart": 0, "": 1, "poststart": 2, "poststop": 3}
-    tasks = {
-        task["Name"]: (task.get("Lifecycle") or {}).get("Hook", "") for task in _group(allocation).get("Tasks", ())
-    }
-    names = set(tasks) | set(allocation.get("TaskStates") or {})
-    return sorted(names, key=lambda name: (order.get(tasks.get(name, ""), 1), name))
-
-
-def _lifecycle(allocation: dict[str, Any], name: str) -> str:
-    for task in _group(allocation).get("Tasks", ()):
-        if task["Name"] == name and task.get("Lifecycle"):
-            sidecar = " sidecar" if task["Lifecycle"].get("Sidecar") else ""
-            return f"{task['Lifecycle']['Hook']}{sidecar}"
-    return "main"
-
-
-def _short_tasks(allocation: dict[str, Any]) -> str:
-    rows = [["Name", "State", "Last Event", "Time", "Lifecycle"]]
-    for name in _task_names(allocation):
-        state = (allocation.get("TaskStates") or {}).get(name) or {}
-        events = state.get("Events") or []
-        last = events[-1] if events else None
-        rows.append(
-            [
-                name,
-                state.get("State", "pending"),
-                last["Type"] if last else "",
-                local_time(last["Time"]) if last else "",
-                _lifecycle(allocation, name),
-            ]
-        )
-    return columns(rows)
-
-
-def _addresses(allocation: dict[str, Any]) -> str:
-    shared = (allocation.get("AllocatedResources") or {}).get("Shared") or {}
-    ports = shared.get("Ports") or []
-    if not ports:
-        return ""
-    networks = shared.get("Networks") or [{}]
-    mode = networks[0].get("Mode", "")
-    rows = [["Label", "Dynamic", "Address"]]
-    for port in ports:
-        target = f" -> {port['To']}" if port.get("To", 0) > 0 else ""
-        rows.append([f"*{port['Label']}", "yes", f"{port.get('HostIP', '')}:{port['Value']}{target}"])
-    title = f'Allocation Addresses (mode = "{mode}"):' if mode and mode != "host" else "Allocation Addresses:"
-    return f"{title}\n{columns(rows)}"
-
-
-def _task(allocation: dict[str, Any], name: str, usage: dict[str, Any]) -> str:
-    state = (allocation.get("TaskStates") or {}).get(name) or {}
-    lifecycle = _lifecycle(allocation, name)
-    suffix = "" if lifecycle == "main" else f" ({lifecycle})"
-    lines = [f'Task "{name}"{suffix} is "{state.get("State", "pending")}"', "Task Resources:"]
-    lines.append(_task_resources(allocation, name, usage.get(name)))
-    times = [
-        ("Started At", local_rfc3339(state.get("StartedAt") or "")),
-        ("Finished At", local_rfc3339(state.get("FinishedAt") or "")),
-        ("Total Restarts", str(state.get("Restarts", 0))),
-        ("Last Restart", local_rfc3339(state.get("LastRestart") or "")),
-    ]
-    lines += ["", "Task Events:", key_values(times), "", "Recent Events:"]
-    rows = [["Time", "Type", "Description"]]
-    rows += [
-        [local_time(event["Time"]), event["Type"], event.get("DisplayMessage", "")]
-        for event in reversed(state.get("Events") or [])
-    ]
-    lines.append(columns(rows, empty="<none>"))
-    return "\n".join(lines)
-
-
-def _task_resources(allocation: dict[str, Any], name: str, usage: dict[str, Any] | None) -> str:
-    resources = allocation.get("AllocatedResources") or {}
-    task = (resources.get("Tasks") or {}).get(name) or {}
-    cpu_mhz = (task.get("Cpu") or {}).get("CpuShares", 0)
-    memory_mb = (task.get("Memory") or {}).get("MemoryMB", 0)
-    cpu, memory = f"{cpu_mhz} MHz", f"{memory_mb} MiB"
-    if usage is not None:
-        measured = usage.get("ResourceUsage") or {}
-        ticks = (measured.get("CpuStats") or {}).get("TotalTicks", 0)
-        rss = (measured.get("MemoryStats") or {}).get("RSS", 0)
-        cpu, memory = f"{ticks:.0f}/{cpu}", f"{byte_text(rss)}/{memory}"
-    disk = f"{(resources.get('Shared') or {}).get('DiskMB', 0)} MiB"
-    addresses = [
-        f"{port['Label']}: {network.get('IP', '')}:{port['Value']}"
-        for network in task.get("Networks") or ()
-        for port in [*(network.get("ReservedPorts") or ()), *(network.get("DynamicPorts") or ())]
-    ]
-    rows = [["CPU", "Memory", "Disk", "Addresses"], [cpu, memory, disk, addresses[0] if addresses else ""]]
-    rows += [["", "", "", address] for address in addresses[1:]]
-    return columns(rows)
-
-
-def byte_text(count: int) -> str:
-    """Bytes as people read them: `1.7 MiB`, `32 MiB`."""
-    value, units = float(count), ["B", "KiB", "MiB", "GiB", "TiB", "PiB"]
-    while value >= 1024 and len(units) > 1:
-        value, units = value / 1024, units[1:]
-    text = f"{value:.1f}" if value < 10 and units[0] != "B" else f"{value:.0f}"
-    return f"{text} {units[0]}"
-
-
-def _placement_metrics(allocation: dict[str, Any]) -> str:
-    scores = (allocation.get("Metrics") or {}).get("ScoreMetaData") or []
-    if not scores:
-        return "Placement Metrics"
-    names = sorted({name for node in scores for name in node.get("Scores") or {}})
-    rows = [["Node", *names, "final score"]]
-    for node in scores:
-        values = [f"{(node.get('Scores') or {}).get(name, 0):.3g}" for name in names]
-        rows.append([node["NodeID"], *values, f"{node['NormScore']:.3g}"])
-    return "Placement Metrics\n" + columns(rows)
 
 
 @command("[options] <allocation>")
@@ -335,13 +159,15 @@ def signal(api: ApiClient, signal_name: str, task: str, verbose: bool, arguments
 
 def require_task(allocation: dict[str, Any], task: str) -> None:
     """A task that was named must be one of the allocation's."""
-    if task and task not in {known["Name"] for known in _group(allocation).get("Tasks", ())}:
-        raise RaftnomadError(f'Could not find task named "{task}" in allocation')
+    names = [known["Name"] for known in sections.group_of(allocation).get("Tasks", ())]
+    if task and task not in names:
+        found = "\n".join(names)
+        raise RaftnomadError(f"Could not find task named: {task}, found:\n{found}")
 
 
 def only_task(allocation: dict[str, Any]) -> str:
     """The task that is meant when none is named: the only one, or an error that lists them."""
-    names = _task_names(allocation)
+    names = sections.task_names(allocation)
     if len(names) == 1:
         return names[0]
     listed = "\n".join(f"  * {name}" for name in names)

@@ -10,7 +10,8 @@ from typing import Any
 
 import click
 
-from raftnomad.cli.alloc import byte_text, find_allocation, only_task
+from raftnomad.cli.alloc import find_allocation, only_task, require_task
+from raftnomad.cli.alloc_sections import byte_text
 from raftnomad.cli.flags import command, connects, option, switch
 from raftnomad.cli.lookup import asked, job_by_prefix, raise_usage
 from raftnomad.cli.output import columns, local_rfc3339, out
@@ -75,8 +76,6 @@ def logs(
 
 def _allocation(api: ApiClient, argument: str, *, job: bool, group: str, task: str) -> dict[str, Any]:
     if not job:
-        if len(argument) == 1:
-            raise RaftnomadError("Alloc ID must contain at least two characters.")
         return find_allocation(api, argument)
     namespace, job_id = job_by_prefix(api, argument, "Error querying jobs")
     query = {"namespace": namespace}
@@ -103,11 +102,10 @@ def _only_task(allocation: dict[str, Any]) -> str:
 
 
 def _check_task(allocation: dict[str, Any], task: str) -> None:
-    group = next(group for group in allocation["Job"]["TaskGroups"] if group["Name"] == allocation["TaskGroup"])
-    names = [known["Name"] for known in group["Tasks"]]
-    if task not in names:
-        found = "\n".join(names)
-        raise RaftnomadError(f"Failed to validate task: Could not find task named: {task}, found:\n{found}")
+    try:
+        require_task(allocation, task)
+    except RaftnomadError as unknown:
+        raise RaftnomadError(f"Failed to validate task: {unknown}") from unknown
 
 
 def _lines(lines: int, count_bytes: int) -> int:

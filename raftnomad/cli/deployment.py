@@ -11,14 +11,15 @@ import click
 from raftnomad.cli.flags import command, connects, option, switch
 from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.hints import show_hint
-from raftnomad.cli.lookup import asked, by_prefix, job_by_prefix, one_argument, raise_usage
+from raftnomad.cli.lookup import UUID_LENGTH, asked, by_prefix, job_by_prefix, one_argument, raise_usage
 from raftnomad.cli.monitor import Monitor, deployment_text, follow_deployment
 from raftnomad.cli.output import columns, limit_id, out
 from raftnomad.errors import RaftnomadError
 from raftnomad.sdk.http import ApiClient
 
 LIST_FAILED = "Error retrieving deployments"
-FAILED = "Error retrieving job"
+FIND_FAILED = "Error retrieving deployment"
+JOB_FAILED = "Error retrieving job"
 USAGE = "This command takes one argument: <deployment id>"
 
 
@@ -40,8 +41,9 @@ def list_deployments(
 
 
 def _list(api: ApiClient, verbose: bool, filter_text: str, json: bool, template: str | None) -> int:
-    query = {"reverse": "true"} | ({"filter": filter_text} if filter_text else {})
+    query = {"filter": filter_text} if filter_text else {}
     deployments = asked(LIST_FAILED, lambda: api.get("/v1/deployments", query).json()) or []
+    deployments.sort(key=lambda deployment: deployment["CreateIndex"], reverse=True)
     if json or template:
         out(formatted(deployments, template, "Deployment"))
     elif not deployments:
@@ -68,13 +70,18 @@ def deployment_table(deployments: list[dict[str, Any]], verbose: bool) -> str:
 
 
 def find_deployment(api: ApiClient, prefix: str) -> dict[str, Any]:
+    if len(prefix) == UUID_LENGTH:
+        found: dict[str, Any] = asked(FIND_FAILED, lambda: api.get(f"/v1/deployment/{prefix}").json())
+        return found
     return by_prefix(
         api,
         prefix,
         path="/v1/deployments",
         noun="deployment",
-        failing="Error retrieving deployment",
+        failing=FIND_FAILED,
         table=lambda stubs: deployment_table(stubs, False),
+        missing=f'{FIND_FAILED}: Deployment ID "{{prefix}}" matched no deployments',
+        too_short=f"{FIND_FAILED}: Identifier must contain at least two characters.",
     )
 
 
@@ -102,7 +109,7 @@ def status(
         return 0
     code = 0
     if monitor:
-        code = follow_deployment(api, deployment["ID"], verbose)
+        code = follow_deployment(api, deployment["ID"], verbose, mark="")
     else:
         out(deployment_text(deployment, verbose))
     show_hint(api, "View all deployments for this job", f"jobs/{deployment['JobID']}/deployments")
@@ -204,9 +211,11 @@ def promote(api: ApiClient, group: tuple[str, ...], detach: bool, verbose: bool,
 @click.argument("arguments", nargs=-1)
 def promote_job(api: ApiClient, group: tuple[str, ...], detach: bool, verbose: bool, arguments: tuple[str, ...]) -> int:
     """Let the canaries of a job's latest deployment replace what they are for."""
-    namespace, job_id = job_by_prefix(api, one_argument(arguments, "This command takes one argument: <job>"), FAILED)
+    namespace, job_id = job_by_prefix(
+        api, one_argument(arguments, "This command takes one argument: <job>"), JOB_FAILED
+    )
     path = f"/v1/job/{urllib.parse.quote(job_id, safe='')}/deployment"
-    deployment = asked(FAILED, lambda: api.get(path, {"namespace": namespace}).json())
+    deployment = asked(JOB_FAILED, lambda: api.get(path, {"namespace": namespace}).json())
     if deployment is None:
         raise RaftnomadError(f'Job "{job_id}" has no deployment to promote')
     return _promote(api, deployment, group, detach, verbose)

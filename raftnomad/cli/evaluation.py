@@ -55,10 +55,10 @@ def list_evaluations(
     if arguments:
         raise_usage("This command takes no arguments")
     one_format(json, template)
-    query = {"filter": filter_text, "next_token": page_token, "job": job, "status": wanted, "reverse": "true"}
+    query = {"filter": filter_text, "next_token": page_token, "job": job, "status": wanted}
     query |= {"per_page": str(per_page)} if per_page is not None else {}
     answer = asked(LIST_FAILED, lambda: api.get("/v1/evaluations", {k: v for k, v in query.items() if v}))
-    evaluations = answer.json() or []
+    evaluations = sorted(answer.json() or [], key=lambda evaluation: evaluation["CreateIndex"], reverse=True)
     if json or template:
         out(formatted(evaluations, template, "Evaluation"))
         return 0
@@ -172,7 +172,7 @@ def _sections(evaluation: dict[str, Any], placed: list[dict[str, Any]], verbose:
         rows += [[group, *(str(updates[name]) for name in names)] for group, updates in sorted(annotations.items())]
         sections.append("Plan Annotations\n" + columns(rows))
     if placed:
-        text = allocation_table(placed, verbose=False, now_ns=_now_ns())
+        text = allocation_table(placed, verbose=verbose, now_ns=_now_ns(), node_name=False, eval_id=False, ages=True)
         sections.append("Placed Allocations\n" + text)
     if failed := evaluation.get("FailedTGAllocs"):
         sections.append("Failed Placements\n" + "\n\n".join(_failed(failed)))

@@ -27,7 +27,10 @@ def load_job(
     path: str, *, as_json: bool, strict: bool, variables: tuple[str, ...], variable_files: tuple[str, ...]
 ) -> JobSource:
     """Parse the file at `path` (`-` is standard input); raises with Nomad's wording."""
+    if as_json and (variables or variable_files):
+        raise RaftnomadError("Invalid job options: cannot use variables with JSON files.")
     text = _read(path)
+    read_files = tuple((name, _read_variables(path, name)) for name in variable_files)
     failing = "Error getting job struct"
     from raftnomad.jobspec import parse_api_job
 
@@ -38,7 +41,7 @@ def load_job(
             as_json=as_json,
             strict=strict,
             variables=variables,
-            variable_files=tuple((name, _read(name)) for name in variable_files),
+            variable_files=read_files,
             environment=os.environ,
         )
     except RaftnomadError as wrong:
@@ -47,7 +50,7 @@ def load_job(
         "Source": text,
         "Format": "json" if as_json else "hcl2",
         "VariableFlags": {n: v for n, _, v in (flag.partition("=") for flag in variables)},
-        "Variables": "\n".join(_read(name) for name in variable_files),
+        "Variables": "\n".join(content for _, content in read_files),
     }
     return JobSource(job, submission)
 
@@ -62,3 +65,14 @@ def _read(path: str) -> str:
         ) from None
     except (OSError, UnicodeDecodeError) as wrong:
         raise RaftnomadError(f'Error getting job struct: Error getting jobfile from "{path}": {wrong}') from wrong
+
+
+def _read_variables(job_path: str, path: str) -> str:
+    try:
+        return Path(path).read_text()
+    except (OSError, UnicodeDecodeError) as wrong:
+        why = (wrong.strerror or "").lower() if isinstance(wrong, OSError) else str(wrong)
+        raise RaftnomadError(
+            f"Error getting job struct: Error parsing job file from {job_path}:\nunable to parse var file: <nil>: "
+            f'Failed to read file; failed to read "{path}": open {path}: {why}'
+        ) from wrong

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from enum import Enum
 from typing import Any
 
-from raftnomad.cli.output import columns, error
+from raftnomad.cli.output import columns, out
 from raftnomad.errors import RaftnomadError
 from raftnomad.sdk.http import ApiClient, ConnectionFailed, UnexpectedResponse
 
@@ -32,20 +33,20 @@ def by_prefix(
     noun: str,
     failing: str,
     table: Callable[[list[dict[str, Any]]], str],
+    missing: str = 'No {noun}(s) with prefix or id "{prefix}" found',
+    too_short: str = "Identifier must contain at least two characters.",
 ) -> dict[str, Any]:
     """The one stub of the list route `path` whose id starts with `prefix`.
 
-    noun: `allocation`, as in `No allocation(s) with prefix or id "..." found`. failing: `Error querying allocation`.
+    failing: `Error querying allocation`, said before an error of the request. missing and too_short: what Nomad's
+    command says when there is none, and of a prefix of one character.
     """
     if len(prefix) == 1:
-        raise RaftnomadError("Identifier must contain at least two characters.")
+        raise RaftnomadError(too_short)
     prefix = sanitize_prefix(prefix)
-    try:
-        stubs = api.get(path, {"prefix": prefix}).json() or []
-    except (ConnectionFailed, UnexpectedResponse) as failed:
-        raise RaftnomadError(f"{failing}: {failed}") from failed
+    stubs = asked(failing, lambda: api.get(path, {"prefix": prefix}).json()) or []
     if not stubs:
-        raise RaftnomadError(f'No {noun}(s) with prefix or id "{prefix}" found')
+        raise RaftnomadError(missing.format(noun=noun, prefix=prefix))
     if len(stubs) > 1:
         raise Ambiguous(f"Prefix matched multiple {noun}s\n\n{table(stubs)}")
     found: dict[str, Any] = stubs[0]
@@ -54,10 +55,7 @@ def by_prefix(
 
 def job_by_prefix(api: ApiClient, job_id: str, failing: str) -> tuple[str, str]:
     """(namespace, id) of the job that is named so, or of the only one whose id starts so."""
-    try:
-        stubs: list[dict[str, Any]] = api.get("/v1/jobs", {"prefix": job_id}).json() or []
-    except (ConnectionFailed, UnexpectedResponse) as failed:
-        raise RaftnomadError(f"{failing}: {failed}") from failed
+    stubs: list[dict[str, Any]] = asked(failing, lambda: api.get("/v1/jobs", {"prefix": job_id}).json()) or []
     exact = [stub for stub in stubs if stub["ID"] == job_id]
     if len(exact) == 1:
         stubs = exact
@@ -92,18 +90,24 @@ def raise_usage(expectation: str) -> None:
     raise click.UsageError(expectation)
 
 
-def confirm(question: str) -> bool:
-    """Ask on the terminal; only an exact `y` is yes."""
+class Answer(Enum):
+    """What was answered to a question for yes or no."""
+
+    YES = "yes"
+    NO = "no"
+    NEITHER = "neither"
+
+
+def ask(question: str) -> Answer:
+    """Ask on the terminal; only an exact `y` is yes, and nothing at all is no."""
     try:
         answer = input(f"{question} [y/N] ")
     except EOFError:
-        raise RaftnomadError("Failed to parse answer: EOF; use -yes to answer beforehand") from None
+        out("")
+        raise RaftnomadError("Failed to parse answer: EOF") from None
     if answer.lower() in ("", "n", "no"):
-        return False
-    if answer == "y":
-        return True
-    error("For confirmation, an exact 'y' is required.")
-    return False
+        return Answer.NO
+    return Answer.YES if answer == "y" else Answer.NEITHER
 
 
 def plain_table(rows: Sequence[Sequence[str]]) -> str:

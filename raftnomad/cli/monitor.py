@@ -121,9 +121,9 @@ class Monitor:
                 out(line)
 
 
-def follow_deployment(api: ApiClient, deployment_id: str, verbose: bool) -> int:
-    """Print the deployment whenever it changes; 0 when it succeeded, else 1."""
-    _headline(f'Monitoring deployment "{limit_id(deployment_id, verbose)}"')
+def follow_deployment(api: ApiClient, deployment_id: str, verbose: bool, mark: str = "==> ") -> int:
+    """Print the deployment whenever it changes; 0 when it succeeded, else 1. `mark` begins the first line."""
+    out(f'{mark}{_now()}: Monitoring deployment "{limit_id(deployment_id, verbose)}"')
     index = 0
     shown = ""
     while True:
@@ -189,38 +189,36 @@ def _deployment_allocations(api: ApiClient, deployment_id: str) -> str:
     return "Allocations\n" + allocation_table(rows, verbose=True, now_ns=0)
 
 
-def allocation_table(allocations: list[dict[str, Any]], *, verbose: bool, now_ns: int) -> str:
-    """Allocations as job, node, evaluation and deployment status list them."""
+def allocation_table(
+    allocations: list[dict[str, Any]],
+    *,
+    verbose: bool,
+    now_ns: int,
+    node_name: bool = True,
+    eval_id: bool = True,
+    ages: bool = False,
+) -> str:
+    """Allocations as job, node, evaluation and deployment status list them.
+
+    node_name, eval_id: whether these columns, which only `verbose` has, are shown at all.
+    ages: times as `2s ago` even if `verbose`.
+    """
     if not allocations:
         return "No allocations placed"
-    if verbose:
-        header = [
-            "ID",
-            "Eval ID",
-            "Node ID",
-            "Node Name",
-            "Task Group",
-            "Version",
-            "Desired",
-            "Status",
-            "Created",
-            "Modified",
-        ]
-    else:
-        header = ["ID", "Node ID", "Task Group", "Version", "Desired", "Status", "Created", "Modified"]
-    rows = [header]
+    wide = [name for name, wanted in (("Eval ID", verbose and eval_id), ("Node Name", verbose and node_name)) if wanted]
+    who = ["ID", *(name for name in ("Eval ID", "Node ID", "Node Name") if name == "Node ID" or name in wide)]
+    rows = [[*who, "Task Group", "Version", "Desired", "Status", "Created", "Modified"]]
     for allocation in allocations:
-        common = [
-            allocation["TaskGroup"],
-            str(allocation["JobVersion"]),
-            allocation["DesiredStatus"],
-            allocation["ClientStatus"],
-        ]
-        if verbose:
-            who = [allocation["ID"], allocation["EvalID"], allocation["NodeID"], allocation["NodeName"]]
-            when = [local_time(allocation["CreateTime"]), local_time(allocation["ModifyTime"])]
-        else:
-            who = [limit_id(allocation["ID"], False), limit_id(allocation["NodeID"], False)]
-            when = [ago(allocation["CreateTime"], now_ns), ago(allocation["ModifyTime"], now_ns)]
-        rows.append(who + common + when)
+        cells = {
+            "ID": limit_id(allocation["ID"], verbose),
+            "Eval ID": allocation["EvalID"],
+            "Node ID": limit_id(allocation["NodeID"], verbose),
+            "Node Name": allocation["NodeName"],
+        }
+        row = [cells[name] for name in who]
+        row += [allocation["TaskGroup"], str(allocation["JobVersion"])]
+        row += [allocation["DesiredStatus"], allocation["ClientStatus"]]
+        for time_ns in (allocation["CreateTime"], allocation["ModifyTime"]):
+            row.append(local_time(time_ns) if verbose and not ages else ago(time_ns, now_ns))
+        rows.append(row)
     return columns(rows)

@@ -26,7 +26,7 @@ def get_configuration(api: ApiClient, json: bool, template: str | None) -> int:
     one_format(json, template)
     answer = _read(api)
     if json or template:
-        out(formatted({**_QUERY_META, **answer}, template))
+        out(formatted({**_QUERY_META, "SchedulerConfig": answer["SchedulerConfig"]}, template))
         return 0
     configuration = answer["SchedulerConfig"]
     preemption = configuration["PreemptionConfig"]

@@ -12,20 +12,27 @@ import msgspec
 
 from raftnomad.model import job, submitted
 from raftnomad.model.allocation import Allocation, AllocListStub, TaskEvent, TaskState
-from raftnomad.model.deployment import Deployment
+from raftnomad.model.deployment import Deployment, DeploymentState
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.namespace import Namespace
 from raftnomad.model.node import Node, NodeListStub, NodePool
-from raftnomad.model.row import Row
+from raftnomad.model.row import ZERO_TIME, Row
 
 _SEEN_AS: dict[Any, type[Row]] = {job.Job: submitted.Job}
 """Rows that the API package has in another form: a job there is what a user hands in."""
 
-_ADDED: dict[type[Row], dict[str, Any]] = {TaskEvent: {"DiskSize": 0}}
-_REMOVED: dict[type[Row], frozenset[str]] = {
-    TaskState: frozenset({"Paused"}),
-    AllocListStub: frozenset({"DesiredTransition"}),
-    Allocation: frozenset(),
+_ADDED: dict[type[Row], dict[str, Any]] = {TaskEvent: {"DiskSize": 0}, Node: {"Drain": False}}
+_REMOVED: dict[type[Row], set[str]] = {
+    TaskState: {"Paused"},
+    AllocListStub: {"DesiredTransition"},
+    Deployment: {"EvalPriority"},
+    DeploymentState: {"AutoPromote"},
+    Evaluation: {"LeaderACL"},
+    NodeListStub: {"HostVolumes"},
+}
+_OMITTED_WHEN_EMPTY: dict[type[Row], set[str]] = {
+    AllocListStub: {"AllocatedResources"},
+    NodeListStub: {"Attributes", "NodeResources", "ReservedResources"},
 }
 
 
@@ -85,7 +92,8 @@ def walked(
         return {key: walked(item, parts[1], of_row, of_leaf) for key, item in value.items()}
     if isinstance(value, dict) and isinstance(hint, type) and issubclass(hint, Row):
         hints, defaults = _hints(hint), _defaults(hint)
-        return of_row(hint, {n: walked(value.get(n, defaults[n]), hints[n], of_row, of_leaf) for n in hints})
+        present = [n for n in hints if n in value or n not in _OMITTED_WHEN_EMPTY.get(hint, ())]
+        return of_row(hint, {n: walked(value.get(n, defaults[n]), hints[n], of_row, of_leaf) for n in present})
     return of_leaf(hint, value)
 
 
@@ -106,13 +114,18 @@ def _leaf_hint(name: str, hint: Any) -> Any:
     return Duration if name.endswith("_ns") and not name.endswith("time_ns") else hint
 
 
+_NEVER_SET = (msgspec.NODEFAULT, msgspec.UNSET, ZERO_TIME)
+
+
 @cache
 def _defaults(kind: type[Row]) -> dict[str, Any]:
-    """The JSON of each field that was not sent."""
+    """The JSON of each field that was not sent; times that were never set are null."""
     values = dict(_ADDED.get(kind, {}))
     for field in msgspec.structs.fields(kind):
         default = field.default if field.default_factory is msgspec.NODEFAULT else field.default_factory()
-        values[field.encode_name] = None if default in (msgspec.NODEFAULT, msgspec.UNSET) else _plain(default)
+        values[field.encode_name] = (
+            None if default in (msgspec.NODEFAULT, msgspec.UNSET, ZERO_TIME) else _plain(default)
+        )
     return values
 
 

@@ -23,26 +23,27 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "deployment unblock": ("deployment:unblock", "Unblock a deployment that waits for other regions"),
     "eval list": ("evaluation:list_evaluations", "List evaluations"),
     "eval status": ("evaluation:status", "Display an evaluation"),
-    "job allocs": ("job:allocs", "List the allocations of a job"),
-    "job deployments": ("job:deployments", "List the deployments of a job"),
+    "job allocs": ("job_lists:allocs", "List the allocations of a job"),
+    "job deployments": ("job_lists:deployments", "List the deployments of a job"),
     "job eval": ("job:evaluate", "Ask the scheduler to look at a job again"),
-    "job history": ("job:history", "Display the versions of a job"),
-    "job inspect": ("job:inspect", "Show a job as the servers have it"),
+    "job history": ("job_versions:history", "Display the versions of a job"),
+    "job inspect": ("job_versions:inspect", "Show a job as the servers have it"),
     "job promote": ("deployment:promote_job", "Promote the canaries of a job's latest deployment"),
-    "job plan": ("job:plan", "Say what running a job file would do"),
+    "job plan": ("job_plan:plan", "Say what running a job file would do"),
     "job revert": ("job:revert", "Go back to an older version of a job"),
     "job run": ("job_run:run", "Run a new job or update an existing one"),
+    "job start": ("job:start", "Start a job that was stopped"),
     "job status": ("job_status:status", "Display the status of jobs"),
     "job stop": ("job:stop", "Stop running jobs"),
-    "job validate": ("job:validate", "Check a job file"),
+    "job validate": ("job_plan:validate", "Check a job file"),
     "namespace apply": ("namespace:apply", "Make or change a namespace"),
     "namespace delete": ("namespace:delete", "Delete a namespace"),
     "namespace inspect": ("namespace:inspect", "Show a namespace in JSON"),
     "namespace list": ("namespace:list_namespaces", "List namespaces"),
     "namespace status": ("namespace:status", "Display a namespace"),
-    "node config": ("node:config", "Show which servers a client agent asks"),
-    "node drain": ("node:drain", "Move the allocations of a node elsewhere"),
-    "node eligibility": ("node:eligibility", "Say whether a node takes new allocations"),
+    "node config": ("node_drain:config", "Show which servers a client agent asks"),
+    "node drain": ("node_drain:drain", "Move the allocations of a node elsewhere"),
+    "node eligibility": ("node_drain:eligibility", "Say whether a node takes new allocations"),
     "node pool apply": ("node_pool:apply", "Make or change a node pool"),
     "node pool delete": ("node_pool:delete", "Delete a node pool"),
     "node pool info": ("node_pool:info", "Display a node pool"),
@@ -125,7 +126,7 @@ _NOT_BUILT = """
     acl token: create delete info list self update
     alloc: checks exec pause
     eval: delete
-    job: action dispatch init restart scale scaling-events start
+    job: action dispatch init restart scale scaling-events
     job periodic: force
     job tag: apply unset
     node identity: get renew
