@@ -15,7 +15,7 @@ from raftnomad.model.node import Node
 from raftnomad.model.status import ClientStatus, DesiredStatus, EvalTrigger, NodeStatus
 from raftnomad.sdk.agent_protocol import AllocationReport, HeartbeatRequest, HeartbeatResponse
 from raftnomad.server.duties.heartbeats import ttl_s
-from raftnomad.server.triggered import NewId, evaluation_of, for_node, jobs_of
+from raftnomad.server.triggered import NewId, evaluation_of, for_node, has_attempts_left, jobs_of
 
 if TYPE_CHECKING:
     from raftnomad.server.server import Server
@@ -104,17 +104,10 @@ def evaluations_for_reports(
             returned.append(alloc)
         elif update.client_status == ClientStatus.FAILED and alloc.client_status != ClientStatus.FAILED:
             failed.append(alloc)
-    failed_jobs = jobs_of(state, (alloc for alloc in failed if _may_be_rescheduled(alloc)))
+    failed_jobs = jobs_of(state, (alloc for alloc in failed if has_attempts_left(alloc, now_ns)))
     returned_jobs = jobs_of(state, returned)
     triggers = {
         **{key: (job, EvalTrigger.RETRY_FAILED_ALLOC) for key, job in failed_jobs.items() if not job.stop},
         **{key: (job, EvalTrigger.RECONNECT) for key, job in returned_jobs.items()},
     }
     return tuple(evaluation_of(job, trigger, new_id, now_ns) for job, trigger in triggers.values())
-
-
-def _may_be_rescheduled(alloc: Allocation) -> bool:
-    assert alloc.job is not None
-    group = next((one for one in alloc.job.task_groups or () if one.name == alloc.task_group), None)
-    policy = group.reschedule_policy if group is not None else None
-    return policy is not None and (policy.unlimited or policy.attempts > 0)

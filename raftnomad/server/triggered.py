@@ -60,3 +60,15 @@ def jobs_of(state: State, allocations: Iterable[Allocation]) -> dict[JobKey, Job
         assert job is not None
         jobs[key] = job
     return jobs
+
+
+def has_attempts_left(alloc: Allocation, now_ns: int) -> bool:
+    """Whether the group's reschedule policy allows one more placement of an allocation that has failed."""
+    assert alloc.job is not None
+    group = next((one for one in alloc.job.task_groups or () if one.name == alloc.task_group), None)
+    policy = group.reschedule_policy if group is not None else None
+    if policy is None:
+        return False
+    events = (alloc.reschedule_tracker.events or ()) if alloc.reschedule_tracker is not None else ()
+    recent = [event for event in events if event.reschedule_time_ns > now_ns - policy.interval_ns]
+    return policy.unlimited or len(recent) < policy.attempts

@@ -41,7 +41,7 @@ def _reported(txn: Transaction, alloc: Allocation, report: AllocationUpdate) -> 
         fields["task_states"] = report.task_states
     if report.network_status is not None:
         fields["network_status"] = report.network_status
-    if report.deployment_status is not None and alloc.deployment_id:
+    if report.deployment_status is not None:
         fields["deployment_status"] = _health(txn, alloc.deployment_status, report.deployment_status)
     if alloc.client_status == ClientStatus.UNKNOWN and status != ClientStatus.UNKNOWN:
         fields["alloc_states"] = with_state(alloc, status, txn.time)

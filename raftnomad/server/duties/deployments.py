@@ -25,7 +25,7 @@ from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.job import Job
 from raftnomad.model.status import ACTIVE_DEPLOYMENT_STATUSES, DeploymentStatus, DesiredStatus, EvalTrigger
 from raftnomad.server.duties.decision import Decision
-from raftnomad.server.triggered import NewId, evaluation_of
+from raftnomad.server.triggered import NewId, evaluation_of, has_attempts_left
 
 Step = tuple[int, int, int]
 """(placed, healthy, unhealthy)"""
@@ -92,7 +92,7 @@ def _next_step(
     )
     groups = deployment.task_groups or {}
     for name, group in groups.items():
-        if group.unhealthy_allocs and (hopeless := _hopeless(state, deployment, name, group)):
+        if group.unhealthy_allocs and (hopeless := _hopeless(state, deployment, name, group, now_ns)):
             return _failure(state, deployment, hopeless, name, evaluation, epoch)
     for name in groups:
         if progress.deadlines.get((deployment.id, name), now_s + 1) <= now_s:
@@ -146,29 +146,21 @@ def _may_promote(state: State, group: DeploymentState) -> bool:
     return healthy >= group.desired_canaries
 
 
-def _hopeless(state: State, deployment: Deployment, name: str, group: DeploymentState) -> str:
+def _hopeless(state: State, deployment: Deployment, name: str, group: DeploymentState, now_ns: int) -> str:
     """Some allocation is unhealthy, and nothing else may be tried: no deadline gives time, or it was the last try."""
     unhealthy = [
         alloc
         for alloc in state.allocations_of_deployment(deployment.id)
         if alloc.task_group == name and alloc.deployment_status and alloc.deployment_status.healthy is False
     ]
-    if any(not group.progress_deadline_ns or not may_be_rescheduled(alloc) for alloc in unhealthy):
+    if any(not group.progress_deadline_ns or not _may_be_replaced(alloc, now_ns) for alloc in unhealthy):
         return UNHEALTHY
     return ""
 
 
-def may_be_rescheduled(alloc: Allocation) -> bool:
-    """The group's policy still has an attempt for it, or it has been replaced already."""
-    if alloc.next_allocation or alloc.desired_status != DesiredStatus.RUN:
-        return True
-    assert alloc.job is not None
-    group = next((one for one in alloc.job.task_groups or () if one.name == alloc.task_group), None)
-    policy = group.reschedule_policy if group is not None else None
-    if policy is None:
-        return False
-    tried = len(alloc.reschedule_tracker.events or ()) if alloc.reschedule_tracker is not None else 0
-    return policy.unlimited or tried < policy.attempts
+def _may_be_replaced(alloc: Allocation, now_ns: int) -> bool:
+    """It has been replaced already, or the group's policy still has an attempt for it."""
+    return bool(alloc.next_allocation) or alloc.desired_status != DesiredStatus.RUN or has_attempts_left(alloc, now_ns)
 
 
 def _to_reschedule(state: State, deployment: Deployment) -> dict[str, DesiredTransition]:
