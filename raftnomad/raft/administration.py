@@ -21,6 +21,7 @@ TRANSFER_S = 10.0
 CHANGE_S = 30.0
 CATCH_UP_S = 120.0
 _PAUSE_S = 0.02
+_STEP_ASIDE_S = 30.0
 # A newcomer counts for quorums as soon as its entry is written: it should lack next to nothing by then.
 _CAUGHT_UP_ENTRIES = 16
 
@@ -52,6 +53,7 @@ class Administration:
         self._peers_changed = peers_changed
         self._kick = kick
         self._changing = False
+        self._stay_until_s = float("-inf")
         self._number = first_number
         self._asked: dict[int, asyncio.Future[str]] = {}
         self.joining: dict[str, Member] = {}
@@ -147,6 +149,17 @@ class Administration:
         if core.leader_id != heir:
             raise errors.NoLeader(f"Server {heir} has not taken over; {core.leader_id} leads")
         return self._member(heir)
+
+    async def step_aside(self) -> None:
+        """Hand over to whoever is furthest, if anybody takes it; not again before `_STEP_ASIDE_S` have passed."""
+        if self._now() < self._stay_until_s:
+            return
+        self._stay_until_s = self._now() + _STEP_ASIDE_S
+        try:
+            heir = await self._hand_over(None)
+            logger.info("leadership has gone to '%s'", heir.name)
+        except errors.RaftnomadError as error:
+            logger.warning("leadership stays here: %s", error)
 
     def _furthest(self) -> str:
         connected = [peer_id for peer_id in self._core.others if self._network.connected(peer_id)]

@@ -7,11 +7,12 @@ waits, lets pysyncobj's core go one step, applies a slice of what is committed, 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import heapq
 import itertools
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from raftnomad import errors
@@ -99,6 +100,7 @@ class RaftNode:
             self._when_applied,
             self._now,
             self._chance.getrandbits(48),
+            self._no_room,
         )
         self._reads = Reads(
             core,
@@ -173,6 +175,18 @@ class RaftNode:
         logger.critical("the log stops: %s", reason)
         self._on_fail(reason)
         raise ServerStopped(reason)
+
+    @contextlib.contextmanager
+    def _stopping_on_bugs(self) -> Iterator[None]:
+        """A step that was left half done must not be followed by another."""
+        try:
+            yield
+        except ServerStopped:
+            pass
+        except Exception as error:
+            logger.critical("a bug in the log", exc_info=error)
+            with contextlib.suppress(ServerStopped):
+                self.fail(f"a bug: {error!r}")
 
     def _task_crashed(self, error: BaseException) -> None:
         if not isinstance(error, ServerStopped) and self._running:
@@ -264,19 +278,21 @@ class RaftNode:
         if problem:
             logger.warning("a message from %s is refused: %s", peer_id, problem)
             return
-        try:
+        with self._stopping_on_bugs():
             self._take_message(peer_id, message)
-        except ServerStopped:
-            return
-        self._kick()
+            self._kick()
 
     def on_connected(self, peer_id: str) -> None:
-        if self._running:
+        if not self._running:
+            return
+        with self._stopping_on_bugs():
             self._core.connected(peer_id)
             self._kick()
 
     def on_disconnected(self, peer_id: str) -> None:
-        if self._running:
+        if not self._running:
+            return
+        with self._stopping_on_bugs():
             self._core.disconnected(peer_id)
             self._filter.disconnected(peer_id)
             self._proposals.disconnected(peer_id)
@@ -329,7 +345,16 @@ class RaftNode:
     def members_changed(self) -> None:
         if self._running:
             known = {**self._administration.joining, **{member.id: member for member in self.members}}
-            self._network.set_peers({m.id: m.rpc_address for m in known.values() if m.id != self.server_id})
+            try:
+                self._network.set_peers({m.id: m.rpc_address for m in known.values() if m.id != self.server_id})
+            except errors.ConfigurationError as error:
+                # The log has decided it; that this server can't reach a member is no reason to leave the others.
+                logger.error("not all members can be reached: %s", error)
+
+    def _no_room(self) -> None:
+        """Another server's disk may have some."""
+        if self._core.others and self._core.is_established:
+            self._tasks.start(self._administration.step_aside(), "hand over for want of room")
 
     # --- ticks
 
@@ -342,11 +367,9 @@ class RaftNode:
         self._scheduled = False
         if not self._running:
             return
-        try:
+        with self._stopping_on_bugs():
             self._step()
-        except ServerStopped:
-            return
-        self._arm_timer()
+            self._arm_timer()
 
     def _step(self) -> None:
         core = self._core
@@ -438,7 +461,9 @@ class RaftNode:
             self._kick()
 
     def _writable_again(self, peer_id: str) -> None:
-        if self._running:
+        if not self._running:
+            return
+        with self._stopping_on_bugs():
             if self._core.is_leader:
                 self._core.replicate(peer_id, heartbeat=False)
             self._kick()

@@ -139,6 +139,7 @@ class Proposals:
         when_applied: Callable[[int, Callable[[], None]], None],
         monotonic_s: Callable[[], float],
         first_number: int,
+        no_room: Callable[[], None],
     ) -> None:
         """`first_number` is of chance: the answer to a question of this server's last process must fit none of ours."""
         self._core = core
@@ -147,6 +148,7 @@ class Proposals:
         self._reaches = reaches
         self._when_applied = when_applied
         self._now = monotonic_s
+        self._no_room = no_room
         self._queue = ProposalQueue(settings.queue_bytes_max)
         self._in_flight: dict[int, list[Pending]] = {}
         self._sent: dict[int, _Sent] = {}
@@ -184,7 +186,7 @@ class Proposals:
             deadline.cancel()
 
     def _check_room(self, size: int) -> None:
-        if self._now() < self._no_room_until_s:
+        if self._core.is_leader and self._now() < self._no_room_until_s:
             raise errors.Overloaded("The leader's disk is full: free some space in its data_dir")
         if not self._queue.has_room(size):
             raise errors.Overloaded(f"{self._queue.bytes} bytes of proposals are waiting for the log; try again later")
@@ -264,6 +266,7 @@ class Proposals:
             else:
                 item.answer(errors.Overloaded("The leader's disk is full: free some space in its data_dir"))
         self._queue.put_back(keep)
+        self._no_room()
 
     def _entry_done(self, number: int, results: Results) -> None:
         items = self._in_flight.pop(number, None)

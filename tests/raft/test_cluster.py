@@ -1,6 +1,7 @@
 """Servers together, on virtual time. Where a rule is one that pysyncobj breaks, `test_defects.py` has it."""
 
 import asyncio
+import itertools
 
 import pytest
 
@@ -192,7 +193,7 @@ def test_a_burst_is_applied_in_slices_between_which_the_loop_goes_on() -> None:
         await cluster.start(late.id)
         assert await cluster.until(cluster.has_converged)
         assert len(seen) > 20
-        assert max(after - before for before, after in zip(seen, seen[1:], strict=False)) <= 4
+        assert max(after - before for before, after in itertools.pairwise(seen)) <= 4
 
     simulate(story, apply_slice_entries=4, entry_bytes_aim=1)
 
@@ -355,7 +356,23 @@ def test_a_follower_whose_disk_is_full_goes_on_when_there_is_room_again() -> Non
     simulate(story, segment_bytes=16384)
 
 
-def test_a_leader_whose_disk_is_full_refuses_and_goes_on_when_there_is_room_again() -> None:
+def test_a_leader_whose_disk_is_full_refuses_and_hands_over() -> None:
+    async def story(cluster: SimulatedCluster) -> None:
+        leader = await elected(cluster)
+        leader.disk.full = True
+        with pytest.raises(errors.Overloaded, match="disk is full"):
+            await put(leader, *range(1000))
+        assert await cluster.until(lambda: cluster.leader() not in (None, leader))
+        await put(await elected(cluster), 3000)
+        leader.disk.full = False
+        await put(leader, 3001)
+        assert await cluster.until(cluster.has_converged)
+        assert len(leader.machine.outcomes) == leader.machine.index
+
+    simulate(story, segment_bytes=16384)
+
+
+def test_a_server_alone_whose_disk_is_full_refuses_and_goes_on_when_there_is_room_again() -> None:
     async def story(cluster: SimulatedCluster) -> None:
         leader = await elected(cluster)
         leader.disk.full = True
@@ -366,7 +383,18 @@ def test_a_leader_whose_disk_is_full_refuses_and_goes_on_when_there_is_room_agai
         leader.disk.full = False
         await asyncio.sleep(2)
         await put(leader, 3000)
-        assert await cluster.until(cluster.has_converged)
         assert "2000" not in leader.machine.outcomes
 
-    simulate(story, segment_bytes=16384)
+    simulate(story, servers=1, segment_bytes=16384)
+
+
+def test_a_bug_in_a_step_stops_the_server_and_not_only_its_ticks(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story(cluster: SimulatedCluster) -> None:
+        leader = await elected(cluster)
+        assert leader.node is not None
+        cluster.allow_damage = True
+        monkeypatch.setattr(leader.node._proposals, "pump", lambda: 1 / 0)
+        assert await cluster.until(lambda: leader.node is None)
+        assert cluster.failures == ["a bug: ZeroDivisionError('division by zero')"]
+
+    simulate(story)
