@@ -12,6 +12,8 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
+import functools
 import logging
 import random
 import sys
@@ -59,13 +61,15 @@ class Report:
     crashes: int
     messages: int
     terms: int
+    changes: int
     fingerprint: int
 
     @property
     def figures(self) -> str:
         return (
             f"{self.acknowledged} acknowledged, {self.unknown} unknown, {self.reads} reads, "
-            f"{self.crashes} crashes, {self.messages} messages, {self.terms} terms"
+            f"{self.crashes} crashes, {self.messages} messages, {self.terms} terms, "
+            f"{self.changes} changes of members"
         )
 
 
@@ -151,14 +155,11 @@ def _note(history: History, key: str, operation: Operation) -> None:
 async def storm(cluster: SimulatedCluster, chance: random.Random, seconds: float) -> None:
     """Faults, one after another and over one another."""
     end_s = cluster.loop.time() + seconds
-    down: list[tuple[float, str]] = []
     paused: list[tuple[float, SimulatedServer]] = []
-    links: list[float] = []
-    fault = _faults(chance, down, paused, links)
+    faults = _faults(chance, paused, len(cluster.servers), cluster.changes_members)
     while cluster.loop.time() < end_s:
         await asyncio.sleep(chance.expovariate(1 / 0.7))
-        chosen = chance.choice(fault)
-        await chosen(cluster)
+        await chance.choice(faults)(cluster)
         now_s = cluster.loop.time()
         for server in cluster.servers.values():
             if server.node is None and not server.starting and chance.random() < 0.6:
@@ -173,10 +174,7 @@ async def storm(cluster: SimulatedCluster, chance: random.Random, seconds: float
 
 
 def _faults(
-    chance: random.Random,
-    down: list[tuple[float, str]],
-    paused: list[tuple[float, SimulatedServer]],
-    links: list[float],
+    chance: random.Random, paused: list[tuple[float, SimulatedServer]], servers: int, cluster_changes: bool
 ) -> list[Callable[[SimulatedCluster], Awaitable[None]]]:
     async def kill(cluster: SimulatedCluster) -> None:
         cluster.kill(chance.choice(list(cluster.servers)), power=chance.random() < 0.5)
@@ -232,10 +230,46 @@ def _faults(
         cluster.network.deaf.clear()
         cluster.network.delay_s.clear()
 
-    return [
-        kill, kill, kill_leader, power_cut, crash_inside, crash_inside, crash_inside, pause,
-        cut, deafen, isolate_leader, slow, repeat, fill_disk, mend, mend, mend,
-    ]  # fmt: skip
+    async def change_members(cluster: SimulatedCluster) -> None:
+        leader = cluster.leader()
+        if leader is None or leader.node is None:
+            return
+        spare = [server_id for server_id in cluster.servers if server_id not in _member_ids(leader)]
+        if len(leader.node.members) > servers or (spare and chance.random() < 0.3):
+            change = leader.node.remove_server(chance.choice(list(_member_ids(leader))))
+        else:
+            server = cluster.add_machine() if len(cluster.servers) < servers + 3 else cluster.servers[spare[0]]
+            if server.node is None and not server.starting:
+                await cluster.start(server.id)
+            change = leader.node.add_server(cluster.member(server.id))
+        cluster.changes.append(asyncio.ensure_future(_quietly(cluster, change)))
+
+    processes = [
+        kill,
+        kill,
+        kill_leader,
+        power_cut,
+        power_cut,
+        crash_inside,
+        crash_inside,
+        crash_inside,
+        pause,
+        fill_disk,
+    ]
+    links = [cut, deafen, isolate_leader, slow, repeat, repeat, mend, mend, mend]
+    members = [change_members] * 3 if cluster_changes else []
+    return [*processes, *members, *links] if servers > 1 else [*processes, *members]
+
+
+def _member_ids(server: SimulatedServer) -> list[str]:
+    return [] if server.node is None else [member.id for member in server.node.members]
+
+
+async def _quietly(cluster: SimulatedCluster, change: Awaitable[None]) -> None:
+    """It may fail in any way that is told to the caller."""
+    with contextlib.suppress(errors.RaftnomadError, asyncio.CancelledError):
+        await change
+        cluster.members_changed += 1
 
 
 # --- checks
@@ -272,6 +306,21 @@ def _index(server: SimulatedServer, identifier: str) -> int:
     return outcome.index if outcome is not None else 0
 
 
+async def retire(cluster: SimulatedCluster) -> None:
+    """Whoever is no member, as the leader and a majority have it, is switched off for good."""
+    leader = cluster.leader()
+    if not cluster.changes_members or leader is None or leader.node is None:
+        return
+    try:
+        await leader.node.consistent_read(timeout_s=1.0)
+    except errors.NoLeader:
+        return
+    for server_id in list(cluster.servers):
+        if server_id not in _member_ids(leader):
+            cluster.kill(server_id)
+            del cluster.servers[server_id]
+
+
 async def story(cluster: SimulatedCluster, seed: int, storm_s: float) -> Report:
     chance = random.Random(seed + 2)
     history, stop = History(), asyncio.Event()
@@ -283,10 +332,13 @@ async def story(cluster: SimulatedCluster, seed: int, storm_s: float) -> Report:
     ]
     await storm(cluster, chance, storm_s)
     cluster.heal()
+    for change in cluster.changes:
+        change.cancel()
     healed_s = cluster.loop.time()
     await asyncio.sleep(1.0)
     stop.set()
     while not cluster.has_converged():
+        await retire(cluster)
         for server in cluster.servers.values():
             if server.node is None and not server.starting:
                 await cluster.start(server.id)
@@ -310,17 +362,19 @@ async def story(cluster: SimulatedCluster, seed: int, storm_s: float) -> Report:
         crashes=cluster.crashes,
         messages=cluster.network.delivered,
         terms=len(cluster.leaders),
+        changes=cluster.members_changed,
         fingerprint=hash((cluster.network.delivered, cluster.loop.time(), len(history.acknowledged))),
     )
 
 
-def run_seed(seed: int, servers: int, storm_s: float = STORM_S) -> Report:
+def run_seed(seed: int, servers: int, storm_s: float = STORM_S, changes_members: bool = False) -> Report:
     chance = random.Random(seed)
     loop = VirtualLoop()
     cluster = SimulatedCluster(
         loop,
         seed,
         servers,
+        sync_s=chance.choice([(0.0002, 0.005), (0.005, 0.05), (0.05, 0.3)]),
         snapshot_entries=chance.choice([15, 60, 10**9]),
         trailing_entries=chance.choice([0, 5, 40]),
         segment_bytes=chance.choice([16384, 65536, 1 << 18]),
@@ -330,6 +384,7 @@ def run_seed(seed: int, servers: int, storm_s: float = STORM_S) -> Report:
         append_window_bytes=chance.choice([300, 1 << 24]),
         apply_slice_entries=chance.choice([1, 3, 64]),
     )
+    cluster.changes_members = changes_members
     return run(story(cluster, seed, storm_s), loop)
 
 
@@ -337,13 +392,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--servers", type=int, default=3)
     parser.add_argument("--seeds", default="0-40", help="first-last, or one")
+    parser.add_argument("--members", action="store_true", help="servers join and leave meanwhile")
     parser.add_argument("--stock", action="store_true", help="drive unmodified pysyncobj instead")
     parser.add_argument("--storm-s", type=float, default=STORM_S, help="virtual seconds of faults a seed")
     parser.add_argument("--verbose", action="store_true")
     arguments = parser.parse_args()
     logging.basicConfig(level=logging.INFO if arguments.verbose else logging.CRITICAL + 1)
     first, _, last = arguments.seeds.partition("-")
-    one = run_seed
+    one = functools.partial(run_seed, changes_members=arguments.members)
     if arguments.stock:
         from tests.raft.stock import run_seed as one  # type: ignore[no-redef]
     started_s, bad, found, totals = time.monotonic(), 0, Counter[str](), Counter[str]()
@@ -352,6 +408,7 @@ def main() -> int:
         bad += bool(report.violations)
         found.update(report.violations.keys())
         totals.update(acknowledged=report.acknowledged, reads=report.reads, crashes=report.crashes)
+        totals.update(member_changes=report.changes)
         if report.violations or arguments.verbose:
             print(f"seed {seed}: {report.violations} ({report.figures})", flush=True)
     seconds = time.monotonic() - started_s

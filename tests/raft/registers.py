@@ -30,6 +30,7 @@ class Registers:
         self.outcomes: dict[str, Outcome] = {}
         self.index = 0
         self._on_apply = on_apply
+        self.went_back = False
 
     def apply(self, proposals: Sequence[bytes]) -> list[Outcome]:
         return [self._apply(proposal) for proposal in proposals]
@@ -57,6 +58,7 @@ class Registers:
         return packed
 
     def load(self, packed: bytes) -> None:
+        before = self.index
         self.index, self.values, rows = msgpack.unpackb(packed)
         self.outcomes = {
             identifier: Applied(index=index, value=1)
@@ -64,6 +66,7 @@ class Registers:
             else Rejected(index=index, reason="the register holds something else")
             for identifier, kind, index in rows
         }
+        self.went_back |= self.index < before
 
     def open_dump(self) -> RegistersDump:
         return RegistersDump(self.dump())

@@ -82,6 +82,10 @@ class SimulatedCluster:
         self.violations: Counter[str] = Counter()
         self.leaders: dict[int, set[str]] = {}
         self.crashes = 0
+        self.failures: list[str] = []
+        self.changes_members = False
+        self.members_changed = 0
+        self.changes: list[asyncio.Future[None]] = []
         self.first_members: tuple[Member, ...] = ()
         self.allow_damage = False
         first = [self.add_machine() for _ in range(servers)]
@@ -155,7 +159,7 @@ class SimulatedCluster:
             server.disk.lose_power()
 
     def _failed(self, server: SimulatedServer, reason: str) -> None:
-        self.failures = [*getattr(self, "failures", []), reason]
+        self.failures.append(reason)
         if not self.allow_damage:
             self.violations[f"a server stopped itself: {reason[:120]}"] += 1
         self.loop.call_soon(self.kill, server.id)
@@ -176,6 +180,8 @@ class SimulatedCluster:
         while True:
             self.network.connect()
             for server in self.live():
+                if server.machine.went_back:
+                    self.violations["a server's state went back"] += 1
                 figures = server.node.statistics() if server.node is not None else {}
                 if figures.get("state") == "Leader":
                     self.leaders.setdefault(int(figures["term"]), set()).add(server.id)

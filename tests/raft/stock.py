@@ -204,7 +204,8 @@ def stock_class(module: ModuleType) -> Any:
 
 
 class StockCluster(SimulatedCluster):
-    def __init__(self, loop: VirtualLoop, seed: int, servers: int) -> None:
+    def __init__(self, loop: VirtualLoop, seed: int, servers: int, leader_fallback_s: float = 2.0) -> None:
+        self._leader_fallback_s = leader_fallback_s
         self.directory = tempfile.mkdtemp(prefix="stock-")
         self._compact_at = random.Random(seed).choice([20, 60, 10**9])
         super().__init__(loop, seed, servers)
@@ -221,8 +222,11 @@ class StockCluster(SimulatedCluster):
             logCompactionMinTime=10**9,
             raftMinTimeout=0.5,
             raftMaxTimeout=1.0,
-            leaderFallbackTimeout=2.0,
+            leaderFallbackTimeout=self._leader_fallback_s,
         )
+
+    def remove_files(self) -> None:
+        shutil.rmtree(self.directory, ignore_errors=True)
 
     async def start(self, server_id: str) -> None:
         server = self.servers[server_id]
@@ -238,4 +242,4 @@ def run_seed(seed: int, servers: int, storm_s: float = STORM_S) -> Report:
     try:
         return run(story(cluster, seed, storm_s), loop)
     finally:
-        shutil.rmtree(cluster.directory, ignore_errors=True)
+        cluster.remove_files()
