@@ -5,6 +5,7 @@ Errors are worded as Go's HTTP client words them, since people and scripts know 
 
 from __future__ import annotations
 
+import base64
 import http.client
 import json
 import os
@@ -98,6 +99,21 @@ class _UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self._path)
 
 
+class _TlsConnection(http.client.HTTPSConnection):
+    """Expects the certificate to be for `server_name`, which need not be the host that is connected to."""
+
+    def __init__(
+        self, host: str, port: int, timeout_s: float | None, context: ssl.SSLContext, server_name: str
+    ) -> None:
+        super().__init__(host, port, timeout=timeout_s, context=context)
+        self._own_context = context
+        self._server_name = server_name
+
+    def connect(self) -> None:
+        http.client.HTTPConnection.connect(self)
+        self.sock = self._own_context.wrap_socket(self.sock, server_hostname=self._server_name)
+
+
 class ApiClient:
     """One agent. Every call opens a connection of its own: commands make few, and a dead one can't be reused."""
 
@@ -181,6 +197,8 @@ class ApiClient:
     ) -> http.client.HTTPResponse:
         target = self._base_path + path + self._query(query)
         headers = {"Accept": "application/json", **more_headers}
+        if self.settings.http_auth:
+            headers["Authorization"] = "Basic " + base64.b64encode(self.settings.http_auth.encode()).decode()
         if self.settings.token:
             headers["X-Nomad-Token"] = self.settings.token
         data = None
@@ -211,14 +229,15 @@ class ApiClient:
         if self._unix_path:
             return _UnixConnection(self._unix_path, timeout_s)
         if self._scheme == "https":
-            return http.client.HTTPSConnection(self._host, self._port, timeout=timeout_s, context=self._tls_context())
+            name = self.settings.tls_server_name or self._host
+            return _TlsConnection(self._host, self._port, timeout_s, self._tls_context(), name)
         return http.client.HTTPConnection(self._host, self._port, timeout=timeout_s)
 
     def _tls_context(self) -> ssl.SSLContext:
         settings = self.settings
         context = ssl.create_default_context(cafile=settings.ca_cert or None, capath=settings.ca_path or None)
-        context.check_hostname = False  # the certificate names role and region: `server.global.nomad`
         if settings.tls_skip_verify:
+            context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         if settings.client_cert:
             context.load_cert_chain(settings.client_cert, settings.client_key or None)
@@ -226,7 +245,7 @@ class ApiClient:
 
     def _why(self, error: Exception) -> str:
         if isinstance(error, ssl.SSLError):
-            return f"tls: {error.reason or error}"
+            return _tls_failure(error)
         where = f"unix {self._unix_path}" if self._unix_path else f"tcp {self._host}:{self._port}"
         if isinstance(error, http.client.RemoteDisconnected):
             return "EOF"
@@ -235,3 +254,23 @@ class ApiClient:
         if isinstance(error, OSError) and error.errno is not None:
             return f"dial {where}: connect: {os.strerror(error.errno).lower()}"
         return str(error)
+
+
+_UNKNOWN_AUTHORITY = {18, 19, 20, 21}
+_EXPIRED = {9, 10}
+_WRONG_NAME = {62, 64}
+
+
+def _tls_failure(error: ssl.SSLError) -> str:
+    """OpenSSL's codes in Go's words, as far as people meet them."""
+    if error.reason == "WRONG_VERSION_NUMBER":
+        return "http: server gave HTTP response to HTTPS client"
+    code = getattr(error, "verify_code", 0)
+    why = getattr(error, "verify_message", "") or error.reason or str(error)
+    if code in _UNKNOWN_AUTHORITY:
+        why = "x509: certificate signed by unknown authority"
+    elif code in _EXPIRED:
+        why = "x509: certificate has expired or is not yet valid"
+    elif code in _WRONG_NAME:
+        why = f"x509: {why}"
+    return f"tls: failed to verify certificate: {why}" if code else f"remote error: tls: {why}"
