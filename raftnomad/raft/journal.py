@@ -30,6 +30,7 @@ from raftnomad.raft.records import (
 
 logger = logging.getLogger(__name__)
 
+_ENTRY_OVERHEAD = 32  # Of an entry in a message, beside its command.
 _RESERVE_BYTES_MAX = 64 * 1024
 _SUFFIX = ".journal"
 SENTINEL = bytes((NO_OP,))
@@ -249,7 +250,7 @@ class Journal:
         room = bytes_max
         for offset in range(index - self._entries[0][1], len(self._entries)):
             entry = self._entries[offset]
-            room -= len(entry[0])
+            room -= len(entry[0]) + _ENTRY_OVERHEAD
             if room < 0 and batch:
                 break
             batch.append(entry)

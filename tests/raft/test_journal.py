@@ -268,6 +268,6 @@ def test_alone_nothing_is_committed_before_it_is_durable() -> None:
 def test_a_batch_has_at_least_one_entry_and_at_most_what_fits() -> None:
     journal = a_journal(a_disk())
     fill(journal, 10, size=99)
-    assert [entry[1] for entry in journal.batch(2, 250)] == [2, 3]
+    assert [entry[1] for entry in journal.batch(2, 300)] == [2, 3]
     assert [entry[1] for entry in journal.batch(2, 1)] == [2]
     assert journal.batch(11, 100) == []
