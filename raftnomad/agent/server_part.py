@@ -83,6 +83,7 @@ class ServerPart:
         self._raft_directory = settings.directory / "raft"
         self._reconcile = asyncio.Event()
         self.members: Members
+        self._begun: list[RpcPort | Members] = []
         self.node: RaftNode | None = None
         self.server: Server | None = None
 
@@ -100,7 +101,7 @@ class ServerPart:
                 "`raftnomad tls ca create` and `raftnomad tls cert create -server`",
                 host,
             )
-        self._rpc_port = RpcPort(
+        rpc_port = RpcPort(
             host,
             settings.places.rpc_port,
             region=settings.server.region,
@@ -108,7 +109,8 @@ class ServerPart:
             http_protocol_factory=http_factory,
             tls=self._context(certificates.rpc_server_context),
         )
-        await self._rpc_port.start()
+        self._begun.append(rpc_port)
+        await rpc_port.start()
         self.members = Members(
             Identity(
                 id=self._server_id,
@@ -133,6 +135,7 @@ class ServerPart:
             clock=self._clock,
             random_bytes=self._random_bytes,
         )
+        self._begun.append(self.members)
         await self.members.start()
 
     def _context(self, make: Callable[[TlsSettings], ssl.SSLContext]) -> ssl.SSLContext | None:
@@ -245,5 +248,5 @@ class ServerPart:
             await self.server.stop()
         if self.node is not None:
             await self.node.stop()
-        await self.members.stop()
-        await self._rpc_port.stop()
+        for part in reversed(self._begun):
+            await part.stop()
