@@ -73,6 +73,17 @@ class Agent:
                 env=ENVIRONMENT,
             )
 
+    def start_refused(self, timeout_s: float = 30) -> str:
+        """What an agent says that can't start: in order, without a traceback, and with exit code 1."""
+        before = self.log.stat().st_size if self.log.exists() else 0
+        self.start()
+        assert self.process is not None
+        code = self.process.wait(timeout_s)
+        said = self.log.read_bytes()[before:].decode()
+        assert code == 1, f"exit code {code}: {said}"
+        assert "Traceback" not in said
+        return said
+
     def signal(self, number: signal.Signals) -> None:
         assert self.process is not None
         self.process.send_signal(number)
