@@ -94,7 +94,7 @@ def _positional_type(hint: Any) -> Any:
         return hint
     arguments = tuple(_positional_type(argument) for argument in typing.get_args(hint))
     if origin is types.UnionType or origin is typing.Union:
-        return typing.Union[arguments]
+        return typing.Union[arguments]  # noqa: UP007 - of types known only now
     return origin[arguments]
 
 

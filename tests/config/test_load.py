@@ -7,6 +7,39 @@ from raftnomad.config.load import problems
 from raftnomad.errors import ConfigurationError
 
 
+FIRST = """
+name = "a"
+client {
+  servers = ["x"]
+  meta {
+    rack = "1"
+  }
+}
+plugin "raw_exec" {
+  config {
+    enabled = true
+  }
+}
+"""
+
+SECOND = """
+name = "b"
+client {
+  servers = ["y"]
+  meta {
+    room = "2"
+  }
+}
+plugin "docker" {
+  config {
+    volumes {
+      enabled = true
+    }
+  }
+}
+"""
+
+
 @pytest.fixture
 def write(tmp_path):
     def write(name: str, text: str) -> str:
@@ -26,14 +59,8 @@ def test_hcl_and_json_say_the_same(write):
 
 
 def test_later_files_win_lists_are_joined_and_labelled_blocks_are_kept(write):
-    first = write(
-        "1.hcl",
-        'name = "a"\nclient {\n  servers = ["x"]\n  meta {\n    rack = "1"\n  }\n}\nplugin "raw_exec" {\n  config {\n    enabled = true\n  }\n}',
-    )
-    second = write(
-        "2.hcl",
-        'name = "b"\nclient {\n  servers = ["y"]\n  meta {\n    room = "2"\n  }\n}\nplugin "docker" {\n  config {\n    volumes {\n      enabled = true\n    }\n  }\n}',
-    )
+    first = write("1.hcl", FIRST)
+    second = write("2.hcl", SECOND)
     agent = load([first, second]).agent
     assert agent.name == "b"
     assert agent.client.servers == ("x", "y")
