@@ -1,4 +1,4 @@
-"""Three etcd members on loopback, to measure beside: Debian's etcd-server, its data below the same directory as ours."""
+"""Three etcd members on loopback, to measure beside: Debian's etcd-server, its data beside ours on the same disk."""
 
 from __future__ import annotations
 

@@ -6,7 +6,6 @@ from raftnomad.config import dev_values, load
 from raftnomad.config.load import problems
 from raftnomad.errors import ConfigurationError
 
-
 FIRST = """
 name = "a"
 client {
