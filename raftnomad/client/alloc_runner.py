@@ -90,7 +90,9 @@ class AllocRunner:
         self._tasks = Tasks(f"allocation {alloc.id}")
         self._lives: dict[str, asyncio.Task[None]] = {}
         known = record.tasks if record else {}
-        self.tasks = {task.name: TaskRunner(task, self, known.get(task.name)) for task in self.group.tasks or ()}
+        self.tasks = {
+            task.name: TaskRunner(task, self, alloc.id, known.get(task.name)) for task in self.group.tasks or ()
+        }
 
     @property
     def job(self) -> Job:

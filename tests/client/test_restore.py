@@ -91,7 +91,7 @@ async def test_a_task_whose_handle_is_lost_is_restarted_by_its_policy_once_the_s
     await server.place(alloc)
     await server.status(alloc.id, "running")
     runner = first.allocations[alloc.id]
-    runner.tasks["web"].handle = TaskHandle(driver="mock_driver", task_id="x", state={})
+    runner.tasks["web"].process.handle = TaskHandle(driver="mock_driver", task_id="x", state={})
     await runner.save()
     await first.stop()
     server.reports.clear()
@@ -113,7 +113,7 @@ async def test_nothing_is_started_again_before_a_server_confirms_the_allocation(
     await server.status(alloc.id, "running")
     runner = first.allocations[alloc.id]
     task = runner.tasks["web"]
-    task.handle, task.state = None, replace(task.state, state="pending")
+    task.process.handle, task.state = None, replace(task.state, state="pending")
     await runner.save()
     await first.stop()
 
