@@ -66,8 +66,9 @@ def plan(
         error(str(failed))
         return PLAN_FAILED
     if as_json or template:
-        shown = formatted({"CreatedEvals": None, "FailedTGAllocs": None, "Warnings": "", **answer}, template)
-        out(shown)
+        plan = {"CreatedEvals": None, "FailedTGAllocs": None, "Warnings": "", **answer}
+        plan.pop("Index", None)
+        out(formatted(plan, template))
         return _plan_code(answer)
     if answer.get("Diff"):
         out(job_diff(answer["Diff"], verbose) + "\n")

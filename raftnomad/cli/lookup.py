@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, NoReturn
 
 from raftnomad.cli.output import columns, out
 from raftnomad.errors import RaftnomadError
@@ -84,7 +84,7 @@ def one_argument(arguments: Sequence[str], expectation: str) -> str:
     return arguments[0]
 
 
-def raise_usage(expectation: str) -> None:
+def raise_usage(expectation: str) -> NoReturn:
     import click
 
     raise click.UsageError(expectation)

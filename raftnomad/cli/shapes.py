@@ -92,7 +92,7 @@ def walked(
         return {key: walked(item, parts[1], of_row, of_leaf) for key, item in value.items()}
     if isinstance(value, dict) and isinstance(hint, type) and issubclass(hint, Row):
         hints, defaults = _hints(hint), _defaults(hint)
-        present = [n for n in hints if n in value or n not in _OMITTED_WHEN_EMPTY.get(hint, ())]
+        present = [n for n in hints if value.get(n) is not None or n not in _omitted(hint)]
         return of_row(hint, {n: walked(value.get(n, defaults[n]), hints[n], of_row, of_leaf) for n in present})
     return of_leaf(hint, value)
 
@@ -104,6 +104,13 @@ def _hints(kind: type[Row]) -> dict[str, Any]:
     known = {field.encode_name: _leaf_hint(field.name, hints[field.name]) for field in msgspec.structs.fields(kind)}
     known |= dict.fromkeys(_ADDED.get(kind, ()), Any)
     return {name: hint for name, hint in known.items() if name not in _REMOVED.get(kind, ())}
+
+
+@cache
+def _omitted(kind: type[Row]) -> set[str]:
+    """Fields that are left out when there is nothing in them."""
+    unset = {field.encode_name for field in msgspec.structs.fields(kind) if field.default is msgspec.UNSET}
+    return unset | _OMITTED_WHEN_EMPTY.get(kind, set())
 
 
 class Duration:

@@ -43,9 +43,9 @@ def find(api: ApiClient, identifier: str) -> tuple[str, str]:
     matches = {kind: ids for kind, ids in (answer.get("Matches") or {}).items() if ids and kind in _COMMANDS}
     if not matches:
         raise RaftnomadError(f'Unable to resolve ID: "{identifier}"')
-    if len(matches) > 1 and identifier in (matches.get("jobs") or ()):
-        matches = {"jobs": matches["jobs"]}
-    if len(matches) > 1:
+    if identifier in (matches.get("jobs") or ()):
+        return "jobs", identifier
+    if sum(map(len, matches.values())) > 1:
         listed = "\n".join(f"\n{kind.capitalize()}:\n{', '.join(ids)}" for kind, ids in sorted(matches.items()))
         raise Ambiguous(f'Multiple matches found for id "{identifier}"\n{listed}')
     kind, ids = next(iter(matches.items()))

@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "job inspect": ("job_versions:inspect", "Show a job as the servers have it"),
     "job promote": ("deployment:promote_job", "Promote the canaries of a job's latest deployment"),
     "job plan": ("job_plan:plan", "Say what running a job file would do"),
+    "job restart": ("job_restart:restart", "Restart the allocations of a job in batches"),
     "job revert": ("job:revert", "Go back to an older version of a job"),
     "job run": ("job_run:run", "Run a new job or update an existing one"),
     "job start": ("job:start", "Start a job that was stopped"),
@@ -126,7 +127,7 @@ _NOT_BUILT = """
     acl token: create delete info list self update
     alloc: checks exec pause
     eval: delete
-    job: action dispatch init restart scale scaling-events
+    job: action dispatch init scale scaling-events
     job periodic: force
     job tag: apply unset
     node identity: get renew

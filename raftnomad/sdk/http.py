@@ -115,7 +115,10 @@ class _TlsConnection(http.client.HTTPSConnection):
 
 
 class ApiClient:
-    """One agent. Every call opens a connection of its own: commands make few, and a dead one can't be reused."""
+    """One agent; a path in its address is ignored, as Nomad does.
+
+    Every call opens a connection of its own: commands make few, and a dead one can't be reused.
+    """
 
     def __init__(self, settings: ClientSettings) -> None:
         self.settings = settings
@@ -131,8 +134,7 @@ class ApiClient:
         parts = urllib.parse.urlsplit("http://127.0.0.1" if self._unix_path else address)
         self._host = parts.hostname or "127.0.0.1"
         self._port = parts.port or (443 if scheme == "https" else 80)
-        self._base_path = parts.path.rstrip("/")
-        self._shown = "http://127.0.0.1" if self._unix_path else f"{scheme}://{parts.netloc}{self._base_path}"
+        self._shown = "http://127.0.0.1" if self._unix_path else f"{scheme}://{parts.netloc}"
 
     def get(self, path: str, query: Query | None = None, timeout_s: float | None = 330) -> ApiResponse:
         return self.request("GET", path, query=query, timeout_s=timeout_s)
@@ -195,7 +197,7 @@ class ApiClient:
         timeout_s: float | None,
         more_headers: Mapping[str, str] = {},
     ) -> http.client.HTTPResponse:
-        target = self._base_path + path + self._query(query)
+        target = path + self._query(query)
         headers = {"Accept": "application/json", **more_headers}
         if self.settings.http_auth:
             headers["Authorization"] = "Basic " + base64.b64encode(self.settings.http_auth.encode()).decode()
