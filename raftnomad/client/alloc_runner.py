@@ -16,16 +16,16 @@ from msgspec.structs import replace
 from raftnomad.client import alloc_report, task_events
 from raftnomad.client.alloc_changes import is_whole
 from raftnomad.client.alloc_directory import AllocDirectory
-from raftnomad.client.alloc_health import Healthy, NotYet, Unhealthy, health_policy, judge
 from raftnomad.client.alloc_reporter import AllocReporter
+from raftnomad.client.health_watch import HealthWatch
 from raftnomad.client.lifecycle import POSTSTOP, Kill, KillCause, TaskView, decide
 from raftnomad.client.local_state import AllocationRecord, LocalState
 from raftnomad.client.settings import ClientSettings
 from raftnomad.client.task_request import Setting
 from raftnomad.client.task_runner import TaskRunner
-from raftnomad.clock import Clock, from_rfc3339, rfc3339
+from raftnomad.clock import Clock, from_rfc3339
 from raftnomad.drivers.driver import Driver
-from raftnomad.model.allocation import Allocation, AllocDeploymentStatus, TaskEvent
+from raftnomad.model.allocation import Allocation, TaskEvent
 from raftnomad.model.job import Job, TaskGroup
 from raftnomad.model.node import Node
 from raftnomad.model.row import ZERO_TIME
@@ -78,12 +78,9 @@ class AllocRunner:
         """It was told to stop, or to go altogether; set once, never cleared."""
         self._around = around
         self._previous = previous
-        self._first_seen_ns = record.first_seen_ns if record else self.clock.now_ns()
-        self._deployment_status = record.deployment_status if record else None
         self._confirmed = record is None
         self._unwanted = asyncio.Event()
         self._dirty = asyncio.Event()
-        self._news = asyncio.Event()
         self._ended = asyncio.Event()
         self._begun = False
         self._forgotten = False
@@ -93,6 +90,11 @@ class AllocRunner:
         self.tasks = {
             task.name: TaskRunner(task, self, alloc.id, known.get(task.name)) for task in self.group.tasks or ()
         }
+        self._health = HealthWatch(
+            self,
+            record.deployment_status if record else None,
+            record.first_seen_ns if record else self.clock.now_ns(),
+        )
 
     @property
     def job(self) -> Job:
@@ -132,8 +134,7 @@ class AllocRunner:
         """The servers' newest word: perhaps a job that changed in place, perhaps the order to stop."""
         was_unknown = alloc.client_status == ClientStatus.UNKNOWN
         if alloc.deployment_id != self.alloc.deployment_id:
-            self._deployment_status = None
-            self._first_seen_ns = self.clock.now_ns()
+            self._health.begin_anew()
         self.alloc = alloc if is_whole(alloc) else replace(alloc, job=self.alloc.job)
         for task in self.group.tasks or ():
             if task.name in self.tasks:
@@ -198,7 +199,7 @@ class AllocRunner:
         self._begun = True
         for runner in self.tasks.values():
             self.begin_life(runner)
-        self._tasks.start(self._watch_health(), "health")
+        self._tasks.start(self._health.run(), "health")
         if self.alloc.desired_status != DesiredStatus.RUN and not self.terminal:
             self.stop()
         self.changed()
@@ -265,7 +266,7 @@ class AllocRunner:
     def changed(self) -> None:
         self._decide()
         self._dirty.set()
-        self._news.set()
+        self._health.look()
 
     def _decide(self) -> None:
         if not self._begun:
@@ -315,56 +316,14 @@ class AllocRunner:
         return AllocationRecord(
             allocation=self.alloc,
             tasks={name: runner.record for name, runner in self.tasks.items()},
-            deployment_status=self._deployment_status,
-            first_seen_ns=self._first_seen_ns,
+            deployment_status=self._health.status,
+            first_seen_ns=self._health.since_ns,
             collected=self.collected,
         )
 
     def report(self) -> AllocationReport:
         states = {name: runner.state for name, runner in self.tasks.items()}
-        return alloc_report.report(self.alloc.id, states, self._deployment_status)
-
-    # Health
-
-    async def _watch_health(self) -> None:
-        """Judge anew when a state changes and when time alone may change the verdict."""
-        while True:
-            self._news.clear()
-            pause_s = self._judge_health()
-            try:
-                await asyncio.wait_for(self._news.wait(), pause_s)
-            except TimeoutError:
-                continue
-
-    def _judge_health(self) -> float | None:
-        """Seconds after which to judge again; None when only a change can matter."""
-        policy = health_policy(self.alloc, self.group, self.job.type)
-        if policy is None or self._deployment_status is not None:
-            return None
-        states = {name: runner.state for name, runner in self.tasks.items()}
-        now_ns = self.clock.now_ns()
-        verdict = judge(policy, self.group.tasks or (), states, since_ns=self._first_seen_ns, now_ns=now_ns)
-        match verdict:
-            case NotYet(until_ns=until_ns):
-                return max((until_ns - now_ns) / 1e9, 0.001)
-            case Healthy():
-                self._judged(healthy=True)
-            case Unhealthy(messages=messages):
-                self._judged(healthy=False)
-                # A migration waits for health too, but only a deployment's tasks are told why they lack it.
-                if self.alloc.deployment_id and not self.stopping:
-                    for name, text in messages.items():
-                        self.tasks[name].note(task_events.alloc_unhealthy(now_ns, text))
-        return None
-
-    def _judged(self, *, healthy: bool) -> None:
-        before = self.alloc.deployment_status
-        self._deployment_status = AllocDeploymentStatus(
-            healthy=healthy,
-            timestamp=rfc3339(self.clock.now_ns()),
-            canary=before.canary if before is not None else False,
-        )
-        self.changed()
+        return alloc_report.report(self.alloc.id, states, self._health.status)
 
     # For its task runners
 
