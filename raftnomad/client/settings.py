@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from raftnomad.model.node import ClientHostVolumeConfig, NodeReservedResources
+from raftnomad.model.node import ClientHostNetworkConfig, ClientHostVolumeConfig, NodeReservedResources
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +42,8 @@ class ClientSettings:
     reserved: NodeReservedResources = field(default_factory=NodeReservedResources)
     node_max_allocs: int = 0
     host_volumes: Mapping[str, ClientHostVolumeConfig] = field(default_factory=dict)
+    host_networks: Mapping[str, ClientHostNetworkConfig] = field(default_factory=dict)
+    """Names for addresses besides `default`; ports ask for them by `host_network`."""
 
     max_kill_timeout_s: float = 30.0
     mount_secrets: bool = False

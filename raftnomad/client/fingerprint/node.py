@@ -76,6 +76,7 @@ async def fingerprint(
         csi_controller_plugins={},
         csi_node_plugins={},
         host_volumes=dict(settings.host_volumes),
+        host_networks=dict(settings.host_networks) or None,
         node_max_allocs=settings.node_max_allocs,
     )
 
@@ -92,7 +93,9 @@ def _resources(
         processors=NodeProcessorResources(topology=cpu.topology(processor)),
         memory=NodeMemoryResources(memory_mb=settings.memory_total_mb or memory_bytes // MIB),
         disk=NodeDiskResources(disk_mb=settings.disk_total_mb or disk.total // MIB),
-        node_networks=network.node_networks(net),
+        node_networks=network.node_networks(
+            net, network.measure_others(net, settings.host_networks), settings.host_networks
+        ),
         networks=network.networks(net),
         min_dynamic_port=settings.min_dynamic_port,
         max_dynamic_port=settings.max_dynamic_port,

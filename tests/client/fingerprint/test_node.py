@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from raftnomad.client.fingerprint import cpu
 from raftnomad.client.fingerprint.node import Identity, fingerprint
 from raftnomad.client.settings import ClientSettings
 from raftnomad.drivers.mock import MockDriver
-from raftnomad.model.node import Node
+from raftnomad.errors import ConfigurationError
+from raftnomad.model.node import ClientHostNetworkConfig, Node
 from raftnomad.version import NOMAD_VERSION
 
 IDENTITY = Identity(node_id="n", secret_id="s")
@@ -38,6 +41,25 @@ async def test_in_dev_ports_are_on_loopback(tmp_path: Path) -> None:
     network = resources.node_networks[0]
     assert (network.device, network.mac_address) == ("lo", "")
     assert next((a.address, a.alias) for a in network.addresses or ()) == ("127.0.0.1", "default")
+
+
+async def test_an_address_bears_the_names_of_its_networks(tmp_path: Path) -> None:
+    named = {
+        "loop": ClientHostNetworkConfig(name="loop", cidr="127.0.0.0/8", reserved_ports="22"),
+        "nowhere": ClientHostNetworkConfig(name="nowhere", cidr="203.0.113.0/24"),
+        "card": ClientHostNetworkConfig(name="card", interface="lo"),
+        "both": ClientHostNetworkConfig(name="both", interface="none0", cidr="127.0.0.0/8"),
+    }
+    node = await a_node(tmp_path, host_networks=named)
+    assert node.host_networks == named and node.node_resources is not None
+    addresses = [a for network in node.node_resources.node_networks or () for a in network.addresses or ()]
+    names = [(a.alias, a.reserved_ports) for a in addresses if a.address == "127.0.0.1"]
+    assert names == [("loop", "22"), ("card", ""), ("default", "")]
+
+
+async def test_a_network_that_is_none_stops_the_agent_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r'client\.host_network "x": cidr: .*999'):
+        await a_node(tmp_path, host_networks={"x": ClientHostNetworkConfig(cidr="999.0.0.0/8")})
 
 
 async def test_what_is_configured_goes_before_what_is_found(tmp_path: Path) -> None:
