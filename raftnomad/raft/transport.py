@@ -265,15 +265,21 @@ class TcpNetwork:
         return connection
 
     def _called(self, connection: Connection, hello: Hello) -> None:
-        refusal = incoming_refusal(self._own, hello, self._peers)
-        if refusal:
-            if incoming_refusal(self._own, hello, (hello.server_id,)) or not self._admit(hello):
-                raise PeerError(refusal)
+        stranger = incoming_refusal(self._own, hello, self._peers)
+        if stranger and (incoming_refusal(self._own, hello, (hello.server_id,)) or not self._admit(hello)):
+            raise PeerError(stranger)
+        previous = self._incoming.get(hello.server_id)
+        if previous is not None and previous.peer is not None and previous.peer.rpc_address != hello.rpc_address:
+            # A server that moved is heard when its old connection has fallen silent, in about a second.
+            raise PeerError(
+                f"{hello} at {hello.rpc_address} has the id of {previous.peer} at {previous.peer.rpc_address}, "
+                "which is connected: was a data directory copied?"
+            )
+        if stranger:
             if self._tls is None:
                 require_certificates([hello.rpc_address])
             self._add_peer(_Peer(hello.server_id, hello.rpc_address, guest=True))
         self._unidentified.pop(connection, None)
-        previous = self._incoming.pop(hello.server_id, None)
         self._incoming[hello.server_id] = connection
         if previous is not None:
             # It would deliver late what the new connection has overtaken.

@@ -275,6 +275,16 @@ async def test_a_second_connection_of_a_server_replaces_the_first() -> None:
         assert a.heard.messages == [("id-b", {"type": "m"})]
 
 
+async def test_a_copy_of_a_connected_server_is_turned_away() -> None:
+    async with servers(Server("a"), Server("b"), Server("b", server_id="id-b")) as (a, b, copy):
+        a.know(b)
+        b.know(a)
+        await until(lambda: a.network.connected(b.id) and b.network.connected(a.id))
+        copy.know(a)
+        await until(lambda: a.network.counts.refused)
+        assert a.network.connected(b.id) and not copy.network.connected(a.id)
+
+
 async def test_messages_before_the_hello_are_not_delivered() -> None:
     async with servers(Server("a")) as (a,):
         a.network.set_peers({"id-b": "127.0.0.1:1"})
