@@ -22,7 +22,7 @@ from raftnomad.certificates import settings as certificates
 from raftnomad.certificates.settings import TlsSettings
 from raftnomad.clock import Clock, SystemClock
 from raftnomad.config.settings import AgentConfig
-from raftnomad.errors import ConfigurationError
+from raftnomad.errors import ConfigurationError, RaftnomadError
 from raftnomad.identifiers import RandomBytes, system_random_bytes
 from raftnomad.members.joining import Retry
 from raftnomad.raft.reach import join_address, split_address
@@ -112,7 +112,11 @@ class Agent:
             self._tasks.start(self._join_cluster(self._server), "join the cluster")
 
     async def _join_cluster(self, part: ServerPart) -> None:
-        server = await part.found()
+        try:
+            server = await part.found()
+        except RaftnomadError as error:
+            self._fail(str(error))
+            return
         self._api = self._make_api(server=server, members=part.members)
         if self._client is not None:
             await self._client.start()

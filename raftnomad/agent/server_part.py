@@ -14,7 +14,7 @@ from raftnomad.agent.heartbeat_channel import HeartbeatChannel
 from raftnomad.certificates import settings as certificates
 from raftnomad.certificates.settings import TlsSettings
 from raftnomad.clock import Clock
-from raftnomad.errors import PeerError, RaftnomadError
+from raftnomad.errors import DataDirectoryError, PeerError, RaftnomadError
 from raftnomad.fsm.machine import StateMachine
 from raftnomad.identifiers import RandomBytes
 from raftnomad.members.joining import Retry
@@ -84,6 +84,7 @@ class ServerPart:
         self._reconcile = asyncio.Event()
         self.members: Members
         self._begun: list[RpcPort | Members] = []
+        self._unlock: Callable[[], None] | None = None
         self.node: RaftNode | None = None
         self.server: Server | None = None
 
@@ -91,6 +92,13 @@ class ServerPart:
         """Listen on the rpc and serf ports. Raises ConfigurationError and DataDirectoryError."""
         settings = self._settings
         self._http_factory = http_factory
+        # Before anything is said in this server's name: the log's own lock comes too late for that.
+        self._disk.make_directory(str(settings.directory))
+        self._unlock = self._disk.lock(str(settings.directory / "lock"))
+        if self._unlock is None:
+            raise DataDirectoryError(
+                f"{settings.directory} is in use by another agent: stop it, or choose another data_dir"
+            )
         identity = await asyncio.to_thread(identify, str(self._raft_directory), self._disk, self._random_bytes)
         self._server_id = identity.server_id
         encrypted = settings.tls is not None
@@ -250,3 +258,5 @@ class ServerPart:
             await self.node.stop()
         for part in reversed(self._begun):
             await part.stop()
+        if self._unlock is not None:
+            self._unlock()
