@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from raftnomad.client import alloc_report, task_events
+from raftnomad.client import alloc_report, not_built, task_events
 from raftnomad.client.alloc_changes import is_whole
 from raftnomad.client.alloc_directory import AllocDirectory
 from raftnomad.client.alloc_reporter import AllocReporter
@@ -78,7 +78,7 @@ class AllocRunner:
         """It was told to stop, or to go altogether; set once, never cleared."""
         self._around = around
         self._previous = previous
-        self._confirmed = record is None
+        self._is_new = self._confirmed = record is None
         self._unwanted = asyncio.Event()
         self._dirty = asyncio.Event()
         self._ended = asyncio.Event()
@@ -194,6 +194,8 @@ class AllocRunner:
 
     async def _run(self) -> None:
         if not self.terminal:
+            if self._is_new and self._previous is None:
+                self._tell_all(not_built.disk_left_behind(self.alloc, self.group))
             await self.save()
             await self._prepare()
         self._begun = True
@@ -203,6 +205,10 @@ class AllocRunner:
         if self.alloc.desired_status != DesiredStatus.RUN and not self.terminal:
             self.stop()
         self.changed()
+
+    def _tell_all(self, text: str) -> None:
+        for runner in self.tasks.values() if text else ():
+            runner.note(task_events.hook_message(self.clock.now_ns(), text))
 
     def begin_life(self, runner: TaskRunner) -> None:
         """Let a task that is not dead run, in its turn."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from raftnomad.identifiers import short_id
+from raftnomad.model.allocation import Allocation
 from raftnomad.model.job import Task, TaskGroup
 from raftnomad.model.resources import AllocatedTaskResources
 
@@ -42,3 +44,14 @@ def notices(group: TaskGroup, task: Task) -> list[str]:
     if not services:
         return []
     return [f"Services are not registered yet by this client: {', '.join(services)}"]
+
+
+def disk_left_behind(alloc: Allocation, group: TaskGroup) -> str:
+    """What the tasks are told when the allocation before this one is not on this node; "" when it left them nothing."""
+    disk = group.ephemeral_disk
+    if not alloc.previous_allocation or disk is None or not disk.migrate:
+        return ""
+    return (
+        f"The disk of allocation {short_id(alloc.previous_allocation)} stays behind: "
+        "moving it from another node is not built yet"
+    )

@@ -13,7 +13,7 @@ from raftnomad.client.connection import HttpConnection
 from raftnomad.client.settings import ClientSettings
 from raftnomad.clock import SystemClock
 from raftnomad.drivers.mock import MockDriver
-from raftnomad.model.job import DispatchPayloadConfig, Template
+from raftnomad.model.job import DispatchPayloadConfig, EphemeralDisk, Template
 from raftnomad.model.policies import DisconnectStrategy, MigrateStrategy, RestartPolicy, UpdateStrategy
 from raftnomad.model.service import Service
 from tests.client.fake_server import FakeServer
@@ -95,6 +95,15 @@ async def test_what_is_not_built_fails_the_task_and_says_so(server: FakeServer, 
     events = report.task_states["web"].events  # type: ignore[index]
     assert [event.type for event in events] == ["Received", "Setup Failure", "Not Restarting"]
     assert "not built yet" in events[1].display_message
+
+
+async def test_a_disk_that_stays_on_another_node_is_told_of(server: FakeServer, client: Client) -> None:
+    group = a_group(ephemeral_disk=EphemeralDisk(sticky=True, migrate=True, size_mb=300))
+    alloc = an_alloc(a_job(group), previous_allocation="12345678-0000-0000-0000-000000000000")
+    await server.place(alloc)
+    report = await server.status(alloc.id, "running")
+    events = (report.task_states or {})["web"].events or ()
+    assert "disk of allocation 12345678 stays behind" in events[1].display_message
 
 
 async def test_a_deployed_allocation_is_reported_healthy_after_its_time(server: FakeServer, client: Client) -> None:
