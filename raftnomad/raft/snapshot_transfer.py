@@ -124,7 +124,8 @@ class SnapshotSender:
 
     def _open(self) -> _Stream | None:
         header = self._snapshots.last
-        if header is None:
+        if header is None or self._snapshots.publishing.locked():
+            # While a newer one gets the name, the file may already be that one, and the header still the older's.
             return None
         file = self._disk.open(self._snapshots.path)
         return _Stream(header=header, file=file, size=file.size(), moved_s=self._now())
