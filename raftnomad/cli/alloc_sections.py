@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from raftnomad.cli.output import ago, columns, key_values, limit_id, local_rfc3339, local_time
+from raftnomad.cli.output import ago, columns, key_values, limit_id, local_rfc3339, local_time, section
 
 
 def basic(allocation: dict[str, Any], *, short: bool, verbose: bool, now_ns: int) -> str:
@@ -200,7 +200,7 @@ def placement_metrics(allocation: dict[str, Any]) -> str:
     for node in scores:
         values = [f"{(node.get('Scores') or {}).get(name, 0):.3g}" for name in names]
         rows.append([node["NodeID"], *values, f"{node['NormScore']:.3g}"])
-    return "Placement Metrics\n" + columns(rows)
+    return section("Placement Metrics", columns(rows))
 
 
 _MEMORY: dict[str, Callable[[Any], str]] = dict.fromkeys(

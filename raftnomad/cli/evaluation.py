@@ -14,7 +14,7 @@ from raftnomad.cli.job_status import placement_failures_word
 from raftnomad.cli.lookup import asked, by_prefix, one_argument, raise_usage
 from raftnomad.cli.metrics import placement_failure
 from raftnomad.cli.monitor import Monitor, allocation_table
-from raftnomad.cli.output import ago, columns, key_values, limit_id, local_time, out
+from raftnomad.cli.output import ago, columns, key_values, limit_id, local_time, out, section
 from raftnomad.sdk.http import ApiClient
 
 LIST_FAILED = "Error querying evaluations"
@@ -165,17 +165,17 @@ def _sections(evaluation: dict[str, Any], placed: list[dict[str, Any]], verbose:
             node = limit_id(other.get("NodeID", ""), verbose)
             row = [limit_id(other["ID"], verbose), str(other["Priority"]), other["TriggeredBy"], node]
             rows.append([*row, other["Status"], other.get("StatusDescription", "")])
-        sections.append("Related Evaluations\n" + columns(rows, empty="<none>"))
+        sections.append(section("Related Evaluations", columns(rows, empty="<none>")))
     if annotations := (evaluation.get("PlanAnnotations") or {}).get("DesiredTGUpdates"):
         names = [*_UPDATES, *(_MORE_UPDATES if verbose else ())]
         rows = [["Task Group", *(_UPDATE_TITLES.get(name, name) for name in names)]]
         rows += [[group, *(str(updates[name]) for name in names)] for group, updates in sorted(annotations.items())]
-        sections.append("Plan Annotations\n" + columns(rows))
+        sections.append(section("Plan Annotations", columns(rows)))
     if placed:
         text = allocation_table(placed, verbose=verbose, now_ns=_now_ns(), node_name=False, eval_id=False, ages=True)
-        sections.append("Placed Allocations\n" + text)
+        sections.append(section("Placed Allocations", text))
     if failed := evaluation.get("FailedTGAllocs"):
-        sections.append("Failed Placements\n" + "\n\n".join(_failed(failed)))
+        sections.append(section("Failed Placements", "\n\n".join(_failed(failed))))
     return sections
 
 

@@ -79,4 +79,4 @@ def _leaf(hint: Any, value: Any) -> Any:
     """Go's nil slices and maps are empty, and durations are durations."""
     if value is None:
         return {dict: {}, tuple: [], list: []}.get(typing.get_origin(hint))
-    return _Duration(value) if hint is Duration else value
+    return _Duration(value) if hint is Duration and isinstance(value, int) else value

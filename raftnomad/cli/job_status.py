@@ -14,7 +14,7 @@ from raftnomad.cli.hints import show_hint
 from raftnomad.cli.lookup import asked, job_by_prefix, raise_usage
 from raftnomad.cli.metrics import placement_failure
 from raftnomad.cli.monitor import allocation_table, deployed_groups
-from raftnomad.cli.output import columns, key_values, limit_id, local_time, out
+from raftnomad.cli.output import columns, key_values, limit_id, local_time, out, section
 from raftnomad.sdk.http import ApiClient
 
 LIST_FAILED = "Error querying jobs"
@@ -144,22 +144,21 @@ def _show_details(
     evaluations.sort(key=lambda evaluation: evaluation.get("CreateIndex", 0), reverse=True)
     sections = [_summary(summary)]
     if evals or verbose:
-        sections.append("Evaluations\n" + _evaluation_table(evaluations, verbose))
+        sections.append(section("Evaluations", _evaluation_table(evaluations, verbose)))
     sections += _placement_failures(evaluations)
     if deployment:
-        sections.append("Latest Deployment\n" + _latest_deployment(deployment, verbose))
+        sections.append(section("Latest Deployment", _latest_deployment(deployment, verbose)))
     rows = sorted(allocations or [], key=lambda allocation: allocation["CreateTime"], reverse=True)
     now_ns = time.time_ns()  # noqa: TID251 - for ages, as the user's clock sees them
-    sections.append("Allocations\n" + allocation_table(rows, verbose=verbose, now_ns=now_ns))
-    for section in sections:
-        out("\n" + section)
+    sections.append(section("Allocations", allocation_table(rows, verbose=verbose, now_ns=now_ns)))
+    out("".join("\n" + text + "\n" for text in sections).rstrip("\n"))
 
 
 def _summary(summary: dict[str, Any]) -> str:
     rows = [["Task Group", "Queued", "Starting", "Running", "Failed", "Complete", "Lost", "Unknown"]]
     for name, counts in sorted((summary.get("Summary") or {}).items()):
         rows.append([name, *(str(counts[column]) for column in rows[0][1:])])
-    return "Summary\n" + columns(rows)
+    return section("Summary", columns(rows))
 
 
 def _evaluation_table(evaluations: list[dict[str, Any]], verbose: bool) -> str:
@@ -192,10 +191,10 @@ def _placement_failures(evaluations: list[dict[str, Any]]) -> list[str]:
     failed: dict[str, Any] = blocked.get("FailedTGAllocs") or next(
         (evaluation["FailedTGAllocs"] for evaluation in evaluations if evaluation.get("FailedTGAllocs")), {}
     )
-    lines = ["Placement Failure"]
+    lines = []
     for group, metrics in sorted(failed.items()):
         lines += [f'Task Group "{group}":', *placement_failure(metrics, "  ")]
-    return ["\n".join(lines)]
+    return [section("Placement Failure", "\n".join(lines))]
 
 
 def _latest_deployment(deployment: dict[str, Any], verbose: bool) -> str:
@@ -204,4 +203,4 @@ def _latest_deployment(deployment: dict[str, Any], verbose: bool) -> str:
         ("Status", deployment["Status"]),
         ("Description", deployment["StatusDescription"]),
     ]
-    return key_values(pairs) + "\n\nDeployed\n" + deployed_groups(deployment)
+    return key_values(pairs) + "\n\n" + section("Deployed", deployed_groups(deployment))

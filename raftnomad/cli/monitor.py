@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from raftnomad.cli.metrics import placement_failure
-from raftnomad.cli.output import ago, columns, key_values, limit_id, local_rfc3339, local_time, out
+from raftnomad.cli.output import ago, columns, key_values, limit_id, local_rfc3339, local_time, out, section
 from raftnomad.sdk.http import ApiClient, UnexpectedResponse
 
 POLL_S = 0.25
@@ -154,7 +154,7 @@ def deployment_text(deployment: dict[str, Any], verbose: bool) -> str:
         ("Status", deployment["Status"]),
         ("Description", deployment["StatusDescription"]),
     ]
-    return key_values(pairs) + "\n\nDeployed\n" + deployed_groups(deployment)
+    return key_values(pairs) + "\n\n" + section("Deployed", deployed_groups(deployment))
 
 
 def deployed_groups(deployment: dict[str, Any]) -> str:
@@ -186,7 +186,7 @@ def deployed_groups(deployment: dict[str, Any]) -> str:
 
 def _deployment_allocations(api: ApiClient, deployment_id: str) -> str:
     rows = api.get(f"/v1/deployment/allocations/{deployment_id}").json() or []
-    return "Allocations\n" + allocation_table(rows, verbose=True, now_ns=0)
+    return section("Allocations", allocation_table(rows, verbose=True, now_ns=0))
 
 
 def allocation_table(

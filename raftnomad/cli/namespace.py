@@ -11,10 +11,10 @@ import click
 from raftnomad.cli.flags import command, connects, option, switch
 from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.lookup import Ambiguous, asked, one_argument, raise_usage
-from raftnomad.cli.output import columns, error, key_values, out
+from raftnomad.cli.output import columns, error, key_values, out, section
 from raftnomad.cli.specification import as_text, parse_hcl, parse_json, read_text
 from raftnomad.errors import RaftnomadError
-from raftnomad.sdk.http import ApiClient, UnexpectedResponse
+from raftnomad.sdk.http import ApiClient
 
 RETRIEVE_FAILED = "Error retrieving namespaces"
 USAGE = "This command takes one argument: <namespace>"
@@ -47,11 +47,9 @@ def apply(api: ApiClient, description: str | None, quota: str | None, json: bool
 
 
 def _known(api: ApiClient, name: str) -> dict[str, Any]:
-    try:
-        known: dict[str, Any] = api.get(_path(name)).json()
-    except UnexpectedResponse:
-        return {}
-    return known
+    """The namespace as it is; nothing if there is none of this name."""
+    found: list[dict[str, Any]] = asked("Error applying namespace", lambda: api.get("/v1/namespaces").json()) or []
+    return next((namespace for namespace in found if namespace["Name"] == name), {})
 
 
 def _path(name: str) -> str:
@@ -140,7 +138,7 @@ def status(api: ApiClient, json: bool, template: str | None, arguments: tuple[st
     ]
     out(key_values(pairs))
     if meta := namespace.get("Meta"):
-        out("\nMetadata\n" + key_values(sorted(meta.items())))
+        out("\n" + section("Metadata", key_values(sorted(meta.items()))))
     return 0
 
 

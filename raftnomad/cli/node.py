@@ -13,7 +13,7 @@ from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.hints import show_hint
 from raftnomad.cli.lookup import asked, by_prefix, raise_usage
 from raftnomad.cli.monitor import allocation_table
-from raftnomad.cli.output import columns, key_values, limit_id, out
+from raftnomad.cli.output import columns, key_values, limit_id, out, section
 from raftnomad.errors import RaftnomadError
 from raftnomad.sdk.http import ApiClient, UnexpectedResponse
 
@@ -179,10 +179,10 @@ def _show(api: ApiClient, node: dict[str, Any], *, short: bool, stats: bool, ver
         if host and stats:
             shown += sections.host_statistics(host)
     stubs = [_as_stub(allocation) for allocation in allocations]
-    shown.append("Allocations\n" + allocation_table(stubs, verbose=verbose, now_ns=_now_ns(), node_name=False))
+    shown.append(section("Allocations", allocation_table(stubs, verbose=verbose, now_ns=_now_ns(), node_name=False)))
     if verbose:
-        shown.append("Attributes\n" + key_values(sorted((node["Attributes"] or {}).items())))
-        shown.append("Meta\n" + key_values(sorted((node["Meta"] or {}).items())))
+        shown.append(section("Attributes", key_values(sorted((node["Attributes"] or {}).items()))))
+        shown.append(section("Meta", key_values(sorted((node["Meta"] or {}).items()))))
     out("\n\n".join(shown))
 
 

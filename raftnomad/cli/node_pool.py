@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import urllib.parse
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ from raftnomad.cli.job_status import job_table
 from raftnomad.cli.lookup import Ambiguous, asked, one_argument, raise_usage
 from raftnomad.cli.node import pool_table
 from raftnomad.cli.output import columns, key_values, out
-from raftnomad.cli.specification import as_text, parse_hcl, parse_json, read_text
+from raftnomad.cli.specification import parse_json, read_text
 from raftnomad.durations import format_duration
 from raftnomad.errors import RaftnomadError
 from raftnomad.sdk.http import ApiClient, ApiResponse
@@ -29,37 +30,17 @@ USAGE = "This command takes one argument: <node-pool>"
 @click.argument("arguments", nargs=-1)
 def apply(api: ApiClient, json: bool, arguments: tuple[str, ...]) -> int:
     """Make or change a node pool from a file; `-` reads it from standard input."""
-    text = read_text(one_argument(arguments, "This command takes one argument: <input>"))
-    pool = parse_json(text) if json else _from_hcl(parse_hcl(text))
+    path = one_argument(arguments, "This command takes one argument: <input>")
+    text = read_text(path)
+    if json:
+        pool = parse_json(text)
+    else:
+        from raftnomad.cli.node_pool_file import parse_node_pool
+
+        pool = parse_node_pool(text, "stdin" if path == "-" else os.path.basename(path))
     asked("Error applying node pool", lambda: api.put("/v1/node/pools", pool))
     out(f'Successfully applied node pool "{pool.get("Name", "")}"!')
     return 0
-
-
-def _from_hcl(values: dict[str, Any]) -> dict[str, Any]:
-    blocks = values.get("node_pool")
-    if not blocks:
-        raise RaftnomadError("Error applying node pool: missing node pool")
-    name, body = next(iter(blocks.items()))
-    if not isinstance(body, dict):
-        raise RaftnomadError(
-            "Failed to parse input content: Missing name for node_pool; All node_pool blocks must have 1 labels (name)."
-        )
-    if unknown := sorted(set(body) - {"description", "meta", "scheduler_config", "node_identity_ttl"}):
-        raise RaftnomadError(
-            "Failed to parse input content: Unsupported argument; "
-            f'An argument named "{unknown[0]}" is not expected here.'
-        )
-    pool: dict[str, Any] = {"Name": name, "Description": body.get("description", "")}
-    pool["Meta"] = {key: as_text(value) for key, value in body["meta"].items()} if body.get("meta") else None
-    if ttl := body.get("node_identity_ttl"):
-        pool["NodeIdentityTTL"] = ttl
-    if scheduler := body.get("scheduler_config"):
-        pool["SchedulerConfiguration"] = {
-            "SchedulerAlgorithm": scheduler.get("scheduler_algorithm", ""),
-            "MemoryOversubscriptionEnabled": scheduler.get("memory_oversubscription_enabled"),
-        }
-    return pool
 
 
 def _pages(name: str) -> Callable[[F], F]:
@@ -106,9 +87,9 @@ def list_pools(
         raise_usage("This command takes no arguments")
     one_format(json, template)
     answer = asked(LIST_FAILED, lambda: api.get("/v1/node/pools", _query(filter, per_page, page_token)))
-    pools = answer.json() or []
+    pools = [_with_text(pool) for pool in answer.json() or ()]
     if json or template:
-        out(formatted(pools, template, "NodePool" if template else ""))
+        out(formatted(pools, template, "NodePool"))
         return 0
     out(_table(pools) if pools else "No node pools")
     _next_page(answer, "node pool list", per_page)
@@ -120,9 +101,15 @@ def _table(pools: list[dict[str, Any]]) -> str:
     return columns([["Name", "Description"], *rows], empty="<none>")
 
 
+def _with_text(pool: dict[str, Any]) -> dict[str, Any]:
+    """The duration as text, as commands show it in every form of output."""
+    return {**pool, "NodeIdentityTTL": format_duration(pool.get("NodeIdentityTTL", 0))}
+
+
 def _find(api: ApiClient, argument: str) -> dict[str, Any]:
     failing = "Error retrieving node pool"
-    found: list[dict[str, Any]] = asked(failing, lambda: api.get("/v1/node/pools", {"prefix": argument}).json()) or []
+    answer = asked(failing, lambda: api.get("/v1/node/pools", {"prefix": argument}).json())
+    found = [_with_text(pool) for pool in answer or ()]
     found = [pool for pool in found if pool["Name"] == argument] or found
     if not found:
         raise RaftnomadError(f'{failing}: No node pool with prefix "{argument}" found')
@@ -141,12 +128,10 @@ def info(api: ApiClient, json: bool, template: str | None, arguments: tuple[str,
     one_format(json, template)
     pool = _find(api, one_argument(arguments, USAGE))
     if json or template:
-        out(formatted(pool, template, "NodePool" if template else ""))
+        out(formatted(pool, template, "NodePool"))
         return 0
-    ttl = pool.get("NodeIdentityTTL", 0)
     pairs = [("Name", pool["Name"]), ("Description", pool["Description"])]
-    pairs.append(("Node Identity TTL", ttl if isinstance(ttl, str) else format_duration(ttl)))
-    out(key_values(pairs))
+    out(key_values([*pairs, ("Node Identity TTL", pool["NodeIdentityTTL"])]))
     meta = pool.get("Meta")
     out("\nMetadata\n" + (key_values(sorted(meta.items())) if meta else "No metadata"))
     scheduler = pool.get("SchedulerConfiguration")
@@ -217,7 +202,7 @@ def jobs(
     answer = asked("Error querying node pool jobs", lambda: api.get(f"{_path(pool['Name'])}/jobs", query))
     found = answer.json() or []
     if json or template:
-        out(formatted(found, template))
+        out(formatted(found, template, "JobListStub"))
         return 0
     out(job_table(found, api.settings.namespace == "*") if found else "No jobs")
     _next_page(answer, "node pool jobs", per_page)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from raftnomad.cli.alloc_sections import byte_text
-from raftnomad.cli.output import columns, key_values, local_rfc3339
+from raftnomad.cli.output import columns, key_values, local_rfc3339, section
 from raftnomad.durations import format_duration
 
 MIB = 1024 * 1024
@@ -57,7 +57,7 @@ def host_volumes(node: dict[str, Any]) -> str:
         [name, str(bool(volume.get("ReadOnly"))).lower(), volume.get("Path", "")]
         for name, volume in sorted((node.get("HostVolumes") or {}).items())
     ]
-    return "Host Volumes\n" + columns(rows, empty="<none>")
+    return section("Host Volumes", columns(rows, empty="<none>"))
 
 
 def host_networks(node: dict[str, Any]) -> str:
@@ -66,7 +66,7 @@ def host_networks(node: dict[str, Any]) -> str:
         [name, network.get("CIDR", ""), network.get("Interface", ""), network.get("ReservedPorts", "")]
         for name, network in sorted((node.get("HostNetworks") or {}).items())
     ]
-    return "Host Networks\n" + columns(rows, empty="<none>")
+    return section("Host Networks", columns(rows, empty="<none>"))
 
 
 def drivers(node: dict[str, Any]) -> str:
@@ -74,7 +74,7 @@ def drivers(node: dict[str, Any]) -> str:
     for name, info in sorted((node["Drivers"] or {}).items()):
         detected, healthy = str(info["Detected"]).lower(), str(info["Healthy"]).lower()
         rows.append([name, detected, healthy, info["HealthDescription"], local_rfc3339(info["UpdateTime"])])
-    return "Drivers\n" + columns(rows, empty="<none>")
+    return section("Drivers", columns(rows, empty="<none>"))
 
 
 def events(node: dict[str, Any], verbose: bool) -> str:
@@ -84,7 +84,7 @@ def events(node: dict[str, Any], verbose: bool) -> str:
         details = ",".join(f"{name}:{value}" for name, value in sorted((event.get("Details") or {}).items()))
         row = [local_rfc3339(event["Timestamp"]), event["Subsystem"], event["Message"]]
         rows.append([*row, details] if verbose else row)
-    return "Node Events\n" + columns(rows, empty="<none>")
+    return section("Node Events", columns(rows, empty="<none>"))
 
 
 def allocated(node: dict[str, Any], allocations: list[dict[str, Any]]) -> str:
@@ -107,7 +107,7 @@ def allocated(node: dict[str, Any], allocations: list[dict[str, Any]]) -> str:
             str(len(live)),
         ],
     ]
-    return "Allocated Resources\n" + columns(rows)
+    return section("Allocated Resources", columns(rows))
 
 
 def _totals(node: dict[str, Any]) -> tuple[int, int, int]:
@@ -126,7 +126,7 @@ def allocation_use(node: dict[str, Any], usages: list[dict[str, Any]]) -> str:
     resident = sum((usage.get("MemoryStats") or {}).get("RSS", 0) for usage in usages)
     cpu_total, memory_total, _ = _totals(node)
     use = [f"{ticks:.0f}/{cpu_total} MHz", f"{byte_text(resident)}/{byte_text(memory_total * MIB)}"]
-    return "Allocation Resource Utilization\n" + columns([["CPU", "Memory"], use])
+    return section("Allocation Resource Utilization", columns([["CPU", "Memory"], use]))
 
 
 def host_use(node: dict[str, Any], host: dict[str, Any]) -> str:
@@ -141,7 +141,7 @@ def host_use(node: dict[str, Any], host: dict[str, Any]) -> str:
             f"{byte_text(disk.get('Used', 0))}/{byte_text(disk.get('Size', 0))}",
         ],
     ]
-    return "Host Resource Utilization\n" + columns(rows)
+    return section("Host Resource Utilization", columns(rows))
 
 
 def host_statistics(host: dict[str, Any]) -> list[str]:
@@ -174,7 +174,7 @@ def host_statistics(host: dict[str, Any]) -> list[str]:
         for disk in host.get("DiskStats") or ()
     ]
     return [
-        "CPU Stats\n" + "\n\n".join(processors),
-        "Memory Stats\n" + key_values(amounts),
-        "Disk Stats\n" + "\n\n".join(disks),
+        section("CPU Stats", "\n\n".join(processors)),
+        section("Memory Stats", key_values(amounts)),
+        section("Disk Stats", "\n\n".join(disks)),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import os
 import sys
 from collections.abc import Iterable, Sequence
 
@@ -64,6 +65,19 @@ def ago(then_ns: int, now_ns: int) -> str:
         if len(parts) == 2:
             break
     return ("".join(parts) or "0s") + " ago"
+
+
+def coloured() -> bool:
+    """Whether colours are wanted: where a person looks, unless the flags or Nomad's variables say otherwise."""
+    if os.environ.get("NOMAD_CLI_NO_COLOR"):
+        return False
+    return bool(os.environ.get("NOMAD_CLI_FORCE_COLOR")) or sys.stdout.isatty()
+
+
+def section(title: str, text: str) -> str:
+    """A part of an answer below its title, which is bold on a terminal."""
+    shown = f"\x1b[1m{title}\x1b[0m\x1b[0m" if coloured() else title
+    return f"{shown}\n{text}"
 
 
 def out(text: str = "") -> None:

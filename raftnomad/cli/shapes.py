@@ -15,23 +15,45 @@ from raftnomad.model.allocation import Allocation, AllocListStub, TaskEvent, Tas
 from raftnomad.model.deployment import Deployment, DeploymentState
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.namespace import Namespace
-from raftnomad.model.node import Node, NodeListStub, NodePool
+from raftnomad.model.node import (
+    ClientHostVolumeConfig,
+    Node,
+    NodeListStub,
+    NodePool,
+    NodeReservedCpuResources,
+    NodeResources,
+)
 from raftnomad.model.row import ZERO_TIME, Row
+
+JobListStub = job.JobListStub
 
 _SEEN_AS: dict[Any, type[Row]] = {job.Job: submitted.Job}
 """Rows that the API package has in another form: a job there is what a user hands in."""
 
-_ADDED: dict[type[Row], dict[str, Any]] = {TaskEvent: {"DiskSize": 0}, Node: {"Drain": False}}
+_ADDED: dict[type[Row], dict[str, Any]] = {
+    Allocation: {"Services": None},
+    Node: {"Drain": False, "Reserved": None, "Resources": None},
+    TaskEvent: {"DiskSize": 0},
+}
 _REMOVED: dict[type[Row], set[str]] = {
-    TaskState: {"Paused"},
+    Allocation: {"AllocStates", "SharedResources", "SigningKeyID"},
     AllocListStub: {"DesiredTransition"},
+    ClientHostVolumeConfig: {"ID", "Name"},
     Deployment: {"EvalPriority"},
     DeploymentState: {"AutoPromote"},
     Evaluation: {"LeaderACL"},
+    JobListStub: {"Multiregion", "NodePool"},
+    Namespace: {"Hash"},
+    Node: {"ComputedClass", "IdentitySigningKeyID", "LastAllocUpdateIndex", "LastMissedHeartbeatIndex", "SecretID"},
     NodeListStub: {"HostVolumes"},
+    NodePool: {"Hash"},
+    NodeReservedCpuResources: {"ReservedCpuCores"},
+    NodeResources: {"NodeNetworks", "Processors"},
+    TaskState: {"Paused"},
 }
 _OMITTED_WHEN_EMPTY: dict[type[Row], set[str]] = {
     AllocListStub: {"AllocatedResources"},
+    JobListStub: {"Meta"},
     NodeListStub: {"Attributes", "NodeResources", "ReservedResources"},
 }
 
@@ -55,6 +77,7 @@ KINDS: dict[str, type[Row]] = {
     "Job": submitted.Job,
     "JobFile": JobFile,
     "JobJson": JobJson,
+    "JobListStub": JobListStub,
     "Allocation": Allocation,
     "AllocationListStub": AllocListStub,
     "Evaluation": Evaluation,

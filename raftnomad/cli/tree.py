@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "job deployments": ("job_lists:deployments", "List the deployments of a job"),
     "job eval": ("job:evaluate", "Ask the scheduler to look at a job again"),
     "job history": ("job_versions:history", "Display the versions of a job"),
+    "job init": ("init:job", "Write an example of a job file"),
     "job inspect": ("job_versions:inspect", "Show a job as the servers have it"),
     "job promote": ("deployment:promote_job", "Promote the canaries of a job's latest deployment"),
     "job plan": ("job_plan:plan", "Say what running a job file would do"),
@@ -48,6 +49,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "node pool apply": ("node_pool:apply", "Make or change a node pool"),
     "node pool delete": ("node_pool:delete", "Delete a node pool"),
     "node pool info": ("node_pool:info", "Display a node pool"),
+    "node pool init": ("init:node_pool", "Write an example of a node pool file"),
     "node pool jobs": ("node_pool:jobs", "List the jobs of a node pool"),
     "node pool list": ("node_pool:list_pools", "List node pools"),
     "node pool nodes": ("node_pool:nodes", "List the nodes of a pool"),
@@ -127,13 +129,12 @@ _NOT_BUILT = """
     acl token: create delete info list self update
     alloc: checks exec pause
     eval: delete
-    job: action dispatch init scale scaling-events
+    job: action dispatch scale scaling-events
     job periodic: force
     job tag: apply unset
     node identity: get renew
     node intro: create
     node meta: apply read
-    node pool: init
     operator: client-state debug metrics utilization
     operator autopilot: get-config health set-config
     operator gossip keyring: generate install list remove use

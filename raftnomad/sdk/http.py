@@ -159,7 +159,7 @@ class ApiClient:
         with response:
             data = response.read()
             headers = {name.lower(): value for name, value in response.getheaders()}
-        if response.status >= 400:
+        if response.status >= 300:
             raise UnexpectedResponse(response.status, data.decode(errors="replace").rstrip("\n"))
         return ApiResponse(response.status, headers, data)
 
