@@ -54,18 +54,27 @@ class Agent:
         self.directory = directory / name
         self.directory.mkdir()
         self.log = directory / f"{name}.log"
-        self._configuration = directory / f"{name}.hcl"
-        self._configuration.write_text(
-            f'name = "{name}"\nbind_addr = "127.0.0.1"\ndata_dir = "{self.directory}"\n'
-            f"ports {{\n  http = {self.http}\n  rpc = {self.rpc}\n  serf = {self.serf}\n}}\n{configuration}"
-        )
+        self._file = directory / f"{name}.hcl"
+        self._configuration = configuration
         self._arguments = arguments
+        self.configure()
         self.process: subprocess.Popen[bytes] | None = None
+
+    def configure(self, *, data_dir: Path | None = None, servers: str | None = None, more: str = "") -> None:
+        """Write its configuration: another data directory, other servers, something more."""
+        self.directory = data_dir or self.directory
+        self._configuration += more
+        if servers is not None:
+            self._arguments = ["client", "--servers", servers]
+        self._file.write_text(
+            f'name = "{self.name}"\nbind_addr = "127.0.0.1"\ndata_dir = "{self.directory}"\n'
+            f"ports {{\n  http = {self.http}\n  rpc = {self.rpc}\n  serf = {self.serf}\n}}\n{self._configuration}"
+        )
 
     def start(self) -> None:
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*RAFTNOMAD, *self._arguments, "-config", str(self._configuration)],
+                [*RAFTNOMAD, *self._arguments, "-config", str(self._file)],
                 stdout=log,
                 stderr=log,
                 stdin=subprocess.DEVNULL,
