@@ -12,19 +12,23 @@ from typing import Any
 import msgspec
 
 from raftnomad.agent.addresses import Places, places
-from raftnomad.agent.client_part import ClientPart, rpc_context
+from raftnomad.agent.client_part import ClientPart
 from raftnomad.agent.server_part import Places as ServerPlaces
 from raftnomad.agent.server_part import ServerPart, ServerPartSettings
 from raftnomad.api.api import AgentFacts, Api
-from raftnomad.api.forward import Forwarder
+from raftnomad.api.forward import Forwarder, Tls
+from raftnomad.api.job_intake import JobLimits
 from raftnomad.api.serve import HttpServer, Limits
+from raftnomad.certificates import roles
 from raftnomad.certificates import settings as certificates
 from raftnomad.certificates.settings import TlsSettings
 from raftnomad.clock import Clock, SystemClock
 from raftnomad.config.settings import AgentConfig
+from raftnomad.config.sizes import parse_size
 from raftnomad.errors import ConfigurationError, RaftnomadError
 from raftnomad.identifiers import RandomBytes, system_random_bytes
 from raftnomad.members.joining import Retry
+from raftnomad.raft.listener import PortLimits
 from raftnomad.raft.reach import join_address, split_address
 from raftnomad.server.settings import ServerSettings
 from raftnomad.tasks import Tasks
@@ -35,6 +39,9 @@ logger = logging.getLogger(__name__)
 
 SECOND = 1_000_000_000
 RPC_PORT = 4647
+NO_TIMEOUT_S = 3600.0
+"""What a handshake timeout of 0 means."""
+NO_LIMIT = 1_000_000
 HTTP_GRACE_S = 0.2
 """So long may requests take to end when the agent does; queries that wait for changes are cut off then."""
 
@@ -43,6 +50,7 @@ class Agent:
     """`start` returns once the ports answer; a server that waits for its cluster goes on doing so in the background.
 
     fail: told once why the agent cannot go on; the process should end.
+    reload: what a request to read the configuration again does.
     """
 
     def __init__(
@@ -51,8 +59,10 @@ class Agent:
         fail: Callable[[str], None],
         clock: Clock | None = None,
         random_bytes: RandomBytes = system_random_bytes,
+        reload: Callable[[], None] | None = None,
     ) -> None:
         self.config = config
+        self._reload = reload
         self._fail = fail
         self._clock = clock or SystemClock()
         self._random_bytes = random_bytes
@@ -62,7 +72,11 @@ class Agent:
         self._data_dir = self._dev_directory or Path(config.data_dir)
         self._tasks = Tasks("agent", lambda error: fail(f"{type(error).__name__}: {error}"))
         self._http = HttpServer(
-            self._handle, limits=Limits(connections_per_address_max=config.limits.http_max_conns_per_client)
+            self._handle,
+            limits=Limits(
+                connections_per_address_max=config.limits.http_max_conns_per_client,
+                handshake_timeout_s=config.limits.https_handshake_timeout_ns / SECOND or NO_TIMEOUT_S,
+            ),
         )
         self._server: ServerPart | None = None
         self._client: ClientPart | None = None
@@ -123,14 +137,21 @@ class Agent:
         logger.info("the agent is up: %s", self.http_address)
 
     def _make_api(self, **parts: Any) -> Api:
-        tls = self._tls
+        limits = self.config.server
         return Api(
             client=self._client.local() if self._client is not None else None,
-            forwarder=Forwarder(rpc_context(tls if tls is not None and tls.rpc else None)),
+            forwarder=forwarder(self._tls, self.config.region),
+            reload=self._reload,
             facts=AgentFacts(
                 region=self.config.region,
                 configuration=shown(self.config),
                 response_headers=self.config.http_api_response_headers,
+                job_limits=JobLimits(
+                    priority_default=limits.job_default_priority,
+                    priority_max=limits.job_max_priority,
+                    count_max=limits.job_max_count,
+                    source_bytes_max=parse_size(limits.job_max_source_size),
+                ),
             ),
             clock=self._clock,
             **parts,
@@ -199,6 +220,10 @@ class Agent:
             retry=retry,
             tls=self._tls if self._tls is not None and self._tls.rpc else None,
             build=NOMAD_VERSION,
+            port_limits=PortLimits(
+                connections_per_address=config.limits.rpc_max_conns_per_client or NO_LIMIT,
+                first_byte_timeout_s=config.limits.rpc_handshake_timeout_ns / SECOND or NO_TIMEOUT_S,
+            ),
         )
 
 
@@ -224,6 +249,23 @@ def _tls(config: AgentConfig) -> TlsSettings | None:
     if tls.rpc:
         certificates.check_role(settings, "server" if config.server.enabled else "client", config.region)
     return settings
+
+
+def forwarder(tls: TlsSettings | None, region: str) -> Forwarder:
+    """Servers are called at their rpc ports, nodes at their http ports: each has a context of its own."""
+    if tls is None:
+        return Forwarder()
+    server, client = roles.server_name(region), f"client.{region}.nomad"
+
+    def calling(*names: str) -> Tls:
+        context = certificates.rpc_client_context(tls, verify_name=tls.verify_server_hostname)
+        return Tls(context=context, names=names if tls.verify_server_hostname else ())
+
+    return Forwarder(
+        servers=calling(server) if tls.rpc else None,
+        # A node's agent may be a server as well, and has one certificate.
+        nodes=calling(client, server) if tls.http else None,
+    )
 
 
 def shown(config: AgentConfig) -> Mapping[str, Any]:

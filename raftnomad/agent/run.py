@@ -39,8 +39,8 @@ class Process:
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGINT, self._end, "SIGINT", config.leave_on_interrupt)
         loop.add_signal_handler(signal.SIGTERM, self._end, "SIGTERM", config.leave_on_terminate)
-        loop.add_signal_handler(signal.SIGHUP, self._reload)
-        agent = Agent(config, self._fail)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
+        agent = Agent(config, self._fail, reload=self._reload)
         await agent.start()
         try:
             await self._ended.wait()
@@ -65,14 +65,17 @@ class Process:
         self._failure = reason
         self._ended.set()
 
-    def _reload(self) -> None:
+    def _on_hangup(self) -> None:
         try:
-            config = self._load().agent
+            self._reload()
         except RaftnomadError as wrong:
             logger.error("SIGHUP: the configuration is wrong and the old one stays: %s", wrong)
-            return
+
+    def _reload(self) -> None:
+        """Raises ConfigurationError."""
+        config = self._load().agent
         logs.set_level(config.log_level)
-        logger.info("SIGHUP: read the configuration again; of what changed, log_level is in force at once")
+        logger.info("read the configuration again; of what changed, log_level is in force at once")
 
 
 def run(load: Callable[[], Configuration]) -> int:

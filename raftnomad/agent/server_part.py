@@ -24,6 +24,7 @@ from raftnomad.members.table import Event
 from raftnomad.raft.data_directory import identify
 from raftnomad.raft.disk import SystemDisk
 from raftnomad.raft.hello import Hello, Purpose
+from raftnomad.raft.listener import PortLimits
 from raftnomad.raft.log import Member
 from raftnomad.raft.network import Network
 from raftnomad.raft.node import RaftNode
@@ -61,6 +62,8 @@ class ServerPartSettings:
     retry: Retry = field(default_factory=Retry)
     tls: TlsSettings | None = None
     build: str = ""
+    port_limits: PortLimits = field(default_factory=PortLimits)
+    """Of the rpc port."""
 
 
 class ServerPart:
@@ -116,6 +119,7 @@ class ServerPart:
             raft_protocol_factory=self._accept_raft,
             http_protocol_factory=http_factory,
             tls=self._context(certificates.rpc_server_context),
+            limits=settings.port_limits,
         )
         self._begun.append(rpc_port)
         await rpc_port.start()

@@ -6,8 +6,10 @@ send a request back and forth.
 
 from __future__ import annotations
 
+import logging
 import ssl
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 from urllib.parse import quote, urlencode
 
@@ -16,6 +18,8 @@ from yarl import URL
 
 from raftnomad.errors import NoLeader, NoPathToNode, RaftnomadError
 from raftnomad.web import Answer, Request, Response, Stream
+
+logger = logging.getLogger(__name__)
 
 HOPS_HEADER = "X-Raftnomad-Hops"
 HOPS_MAX = 2
@@ -72,22 +76,35 @@ def hops(request: Request) -> int:
     return int(text) if text.isascii() and text.isdigit() else HOPS_MAX
 
 
-class Forwarder:
-    """tls: for https addresses; None when this cluster has no certificates."""
+@dataclass(frozen=True, kw_only=True)
+class Tls:
+    """How others are called: they have to show a certificate, and are shown ours."""
 
-    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
-        self._tls = tls
+    context: ssl.SSLContext
+    names: tuple[str, ...] = ()
+    """The other side's certificate has to be made for one of these; the context then checks names.
+
+    Empty when any certificate of the CA will do.
+    """
+
+
+class Forwarder:
+    """servers: for the rpc ports of servers, nodes: for the http ports of nodes; None without certificates."""
+
+    def __init__(self, *, servers: Tls | None = None, nodes: Tls | None = None) -> None:
+        self._servers_tls = servers
+        self._nodes_tls = nodes
         self._session: aiohttp.ClientSession | None = None
 
     async def to_servers(self, servers: ServerList, request: Request) -> Answer:
         """Ask servers in order until one is reached; what it answers then is the answer."""
         if hops(request) >= HOPS_MAX:
             raise RaftnomadError("this request was forwarded in a circle: this agent is no server")
-        scheme = "https" if self._tls is not None else "http"
+        scheme = "https" if self._servers_tls is not None else "http"
         for address in servers.in_order():
             try:
                 base = address if "://" in address else f"{scheme}://{address}"
-                return await self._send(base, request)
+                return await self._send(base, request, self._servers_tls)
             except NotReached:
                 servers.failed(address)
         raise NoLeader("No servers are reachable from this client agent")
@@ -97,7 +114,7 @@ class Forwarder:
         if hops(request) >= HOPS_MAX:
             raise NoPathToNode
         try:
-            return await self._send(f"{'https' if tls_enabled else 'http'}://{address}", request)
+            return await self._send(f"{'https' if tls_enabled else 'http'}://{address}", request, self._nodes_tls)
         except NotReached:
             raise NoPathToNode from None
 
@@ -106,7 +123,18 @@ class Forwarder:
             await self._session.close()
             self._session = None
 
-    async def _send(self, base: str, request: Request) -> Answer:
+    async def _send(self, base: str, request: Request, tls: Tls | None) -> Answer:
+        """Asked under each name in turn: a connection to somebody else ends before the request is sent."""
+        refused = ""
+        for name in (tls.names if tls is not None else ()) or (None,):
+            try:
+                return await self._send_to(base, request, tls, name)
+            except aiohttp.ClientConnectorCertificateError as error:
+                refused = str(error.certificate_error)
+        logger.warning("%s shows a certificate that is not good for this cluster: %s", base, refused)
+        raise NotReached(refused)
+
+    async def _send_to(self, base: str, request: Request, tls: Tls | None, name: str | None) -> Answer:
         headers = {name: value for name, value in request.headers.items() if name not in _NOT_PASSED_ON}
         headers[HOPS_HEADER] = str(hops(request) + 1)
         try:
@@ -117,7 +145,11 @@ class Forwarder:
                 headers=headers,
                 allow_redirects=False,
                 skip_auto_headers=("User-Agent", "Content-Type"),
+                ssl=tls.context if tls is not None else True,
+                server_hostname=name,
             )
+        except aiohttp.ClientConnectorCertificateError:
+            raise
         except aiohttp.ClientConnectionError as error:
             raise NotReached(str(error)) from error
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -126,7 +158,7 @@ class Forwarder:
 
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            connector = aiohttp.TCPConnector(ssl=self._tls if self._tls is not None else True, limit=0)
+            connector = aiohttp.TCPConnector(limit=0)
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=True)
         return self._session

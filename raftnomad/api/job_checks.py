@@ -25,7 +25,7 @@ async def plan_job(context: Context, request: Request) -> Answer:
         raise BadRequest("Job must have a valid ID")
     if submitted.id != request.parameters["id"]:
         raise BadRequest("Job ID does not match")
-    job = job_intake.take(asked, request, context.server.region)
+    job = job_intake.take(asked, request, context.server.region, context.job_limits)
     await context.server.consistent_read()
     job_intake.check(job, context.server.state, context.job_limits)
     planned = await context.server.plan_job(job, asked.diff)
@@ -51,7 +51,7 @@ def _as_planned(evaluation: Evaluation) -> Evaluation:
 
 async def validate_job(context: Context, request: Request) -> Answer:
     asked = wire.decode(JobValidateRequest, request.body)
-    job = job_intake.take(asked, request, context.server.region)
+    job = job_intake.take(asked, request, context.server.region, context.job_limits)
     errors = job_intake.all_errors(job, context.server.state, context.job_limits)
     return answers.json(
         {

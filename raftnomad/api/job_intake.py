@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 
 import msgspec
@@ -25,10 +26,13 @@ REGION_OF_ANY = "global"
 
 @dataclass(frozen=True, kw_only=True)
 class JobLimits:
-    """What an operator may set: Nomad's `job_max_priority`, `job_max_count` and `job_max_source_size`."""
+    """What an operator may set: Nomad's `job_default_priority`, `job_max_priority` and so on."""
 
+    priority_default: int = 50
+    """Of jobs that say 0; those that say nothing have 50."""
     priority_max: int = 100
     count_max: int = 50_000
+    """Of all groups together; 0 is no limit."""
     source_bytes_max: int = 1_000_000
 
 
@@ -42,7 +46,7 @@ def submitted_job(body: JobBody) -> SubmittedJob:
     return body.job
 
 
-def take(body: JobBody, request: Request, region: str) -> Job:
+def take(body: JobBody, request: Request, region: str, limits: JobLimits) -> Job:
     """The job with its namespace, region and defaults.
 
     The query's namespace wins over the job's, and that over the body's. Raises BadRequest, TooLarge, and RaftnomadError
@@ -53,7 +57,8 @@ def take(body: JobBody, request: Request, region: str) -> Job:
     if wanted not in (region, REGION_OF_ANY):
         raise RaftnomadError("No path to region")
     namespace = request.get("namespace") or job.namespace or body.namespace or "default"
-    taken = canonicalize(msgspec.structs.replace(job, namespace=namespace, region=wanted))
+    priority = limits.priority_default if job.priority == 0 else job.priority
+    taken = canonicalize(msgspec.structs.replace(job, namespace=namespace, region=wanted, priority=priority))
     size = len(wire.encode(taken))
     if size > JOB_BYTES_MAX:
         raise TooLarge(f'job "{taken.id}" has {size} bytes, and a job may have {JOB_BYTES_MAX}')
@@ -69,7 +74,7 @@ def check(job: Job, state: State, limits: JobLimits) -> None:
 
 def all_errors(job: Job, state: State, limits: JobLimits) -> list[str]:
     """What is wrong with the job itself, and what its namespace does not allow."""
-    return [*validate(job, limits.priority_max, limits.count_max), *_not_allowed(job, state)]
+    return [*validate(job, limits.priority_max, limits.count_max or sys.maxsize), *_not_allowed(job, state)]
 
 
 def _not_allowed(job: Job, state: State) -> list[str]:

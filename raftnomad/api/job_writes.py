@@ -43,7 +43,7 @@ async def register_job(context: Context, request: Request) -> Answer:
     _check_identity(job_intake.submitted_job(asked), request)
     _check_priority(asked.eval_priority)
     _check_scaling(job_intake.submitted_job(asked))
-    job = job_intake.take(asked, request, context.server.region)
+    job = job_intake.take(asked, request, context.server.region, context.job_limits)
     limits = context.job_limits
     job_intake.check(job, context.server.state, limits)
     submission, odd = _submission(asked.submission, job, limits.source_bytes_max)

@@ -11,13 +11,16 @@ from typing import Any
 import msgspec
 
 from raftnomad.config.decode import Decoder, merge
-from raftnomad.config.settings import AgentConfig
+from raftnomad.config.settings import AgentConfig, ServerConfig
+from raftnomad.config.sizes import parse_size
 from raftnomad.errors import ConfigurationError
 from raftnomad.hcl.legacy import LegacySyntaxError, parse
 
 LOG_LEVELS = ("OFF", "TRACE", "DEBUG", "INFO", "WARN", "ERROR")
 POOL_NAME = re.compile(r"^[a-zA-Z0-9-_]{1,128}$")
 PORT_MAX = 65535
+PRIORITY = 50
+PRIORITY_MAX_LEAST, PRIORITY_MAX_MOST = 100, 32766
 
 
 @dataclass(frozen=True)
@@ -162,9 +165,29 @@ def _client_problems(config: AgentConfig) -> str:
 def _server_problems(config: AgentConfig) -> str:
     if config.server.enabled and config.server.bootstrap_expect < 0:
         return "bootstrap_expect must not be negative"
+    if wrong := _job_limit_problems(config.server):
+        return wrong
     if config.acl.enabled:
         return (
             "acl.enabled: access control is not built yet, and an open cluster is not what this asks for; "
             "remove the key to start without it"
         )
+    return ""
+
+
+def _job_limit_problems(server: ServerConfig) -> str:
+    if not PRIORITY_MAX_LEAST <= server.job_max_priority <= PRIORITY_MAX_MOST:
+        allowed = f"between {PRIORITY_MAX_LEAST} and {PRIORITY_MAX_MOST}"
+        return f"job_max_priority cannot be {server.job_max_priority}. Must be {allowed}"
+    if not PRIORITY <= server.job_default_priority < server.job_max_priority:
+        return (
+            f"job_default_priority cannot be {server.job_default_priority}. "
+            f"Must be between {PRIORITY} and {server.job_max_priority}"
+        )
+    if server.job_max_count < 0:
+        return f"job_max_count cannot be {server.job_max_count}: 0 is no limit"
+    try:
+        parse_size(server.job_max_source_size)
+    except ValueError as wrong:
+        return f"job_max_source_size: {wrong}"
     return ""

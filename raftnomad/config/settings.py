@@ -62,6 +62,12 @@ class ServerConfig(Row, frozen=True, kw_only=True):
     eval_gc_threshold_ns: int = HOUR
     batch_eval_gc_threshold_ns: int = 24 * HOUR
     deployment_gc_threshold_ns: int = HOUR
+    job_default_priority: int = 50
+    """Of jobs that say 0; those that say nothing have 50."""
+    job_max_priority: int = 100
+    job_max_count: int = 50_000
+    job_max_source_size: str = "1M"
+    """As `config/sizes.py` reads it."""
 
 
 class Reserved(Row, frozen=True, kw_only=True):

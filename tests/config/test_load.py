@@ -126,6 +126,9 @@ def test_a_missing_file_is_told():
             {"server": {"enabled": True}, "data_dir": "/d", "acl": {"enabled": True}},
             "acl.enabled: access control is not built",
         ),
+        ({"server": {"enabled": True, "job_default_priority": 40}, "data_dir": "/d"}, "job_default_priority"),
+        ({"server": {"enabled": True, "job_max_priority": 40}, "data_dir": "/d"}, "job_max_priority"),
+        ({"server": {"enabled": True, "job_max_source_size": "big"}, "data_dir": "/d"}, "job_max_source_size"),
         ({"server": {"enabled": True}, "data_dir": "/d"}, ""),
     ],
 )
