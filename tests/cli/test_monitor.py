@@ -36,7 +36,7 @@ def a_group(**fields):
 
 def test_allocations_are_listed_with_short_ids_and_ages():
     told = allocation_table([an_allocation()], verbose=False, now_ns=75 * SECOND_NS).splitlines()
-    assert told[0] == "ID        Node ID   Task Group  Version  Desired  Status   Created    Modified"
+    assert told[0] == "ID        Node ID   Task Group  Version  Desired  Status   Created   Modified"
     assert told[1].startswith("aaaaaaaa  bbbbbbbb  web  ")
     assert told[1].endswith("run      running  1m5s ago  5s ago")
 
