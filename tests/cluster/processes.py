@@ -48,8 +48,17 @@ def wait_until(what: str, condition: Callable[[], Any], timeout_s: float = 60) -
 class Agent:
     """One agent: its configuration, its data, its log, and the process while it has one."""
 
-    def __init__(self, directory: Path, name: str, ports: list[int], arguments: list[str], configuration: str) -> None:
+    def __init__(
+        self,
+        directory: Path,
+        name: str,
+        ports: list[int],
+        arguments: list[str],
+        configuration: str,
+        environment: dict[str, str] | None = None,
+    ) -> None:
         self.name = name
+        self._environment = {**ENVIRONMENT, **(environment or {})}
         self.http, self.rpc, self.serf = ports
         self.directory = directory / name
         self.directory.mkdir()
@@ -60,10 +69,13 @@ class Agent:
         self.configure()
         self.process: subprocess.Popen[bytes] | None = None
 
-    def configure(self, *, data_dir: Path | None = None, servers: str | None = None, more: str = "") -> None:
-        """Write its configuration: another data directory, other servers, something more."""
-        self.directory = data_dir or self.directory
-        self._configuration += more
+    def configure(
+        self, *, data_dir: Path | None = None, servers: str | None = None, more: str = "", instead: str | None = None
+    ) -> None:
+        """Write its configuration: another data directory, other servers, something more or instead."""
+        if data_dir is not None:
+            self.directory = data_dir
+        self._configuration = (self._configuration if instead is None else instead) + more
         if servers is not None:
             self._arguments = ["client", "--servers", servers]
         self._file.write_text(
@@ -79,7 +91,7 @@ class Agent:
                 stderr=log,
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,
-                env=ENVIRONMENT,
+                env=self._environment,
             )
 
     def start_refused(self, timeout_s: float = 30) -> str:
