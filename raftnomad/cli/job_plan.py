@@ -10,12 +10,12 @@ import click
 
 from raftnomad.cli.flags import command, connects, option, switch
 from raftnomad.cli.formatted import formatted
+from raftnomad.cli.job_children import from_now
 from raftnomad.cli.job_diff import job_diff
 from raftnomad.cli.job_file import load_job
 from raftnomad.cli.lookup import asked, one_argument
 from raftnomad.cli.metrics import placement_failure
-from raftnomad.cli.output import error, local_rfc3339, out
-from raftnomad.durations import format_duration
+from raftnomad.cli.output import error, out
 from raftnomad.errors import RaftnomadError
 from raftnomad.sdk.http import ApiClient, ConnectionFailed
 
@@ -100,16 +100,15 @@ def _dry_run(answer: dict[str, Any]) -> None:
         lines.append(f'  Task Group "{group}" (failed to place {count} allocation{plural}):')
         lines += placement_failure(metrics, "    ")
     if launch := answer.get("NextPeriodicLaunch"):
-        lines.append(f"- If submitted now, next periodic launch would be at {_launch(launch)}.")
+        lines.append(f"- If submitted now, next periodic launch would be at {_from_now(launch)}.")
     out("\n".join(lines) + "\n")
     if warnings := answer.get("Warnings"):
         out(f"Job Warnings:\n{warnings}\n")
 
 
-def _launch(moment: str) -> str:
-    """`2026-11-25T03:00:00Z (22h44m0s from now)`."""
-    seconds = datetime.datetime.fromisoformat(moment).timestamp() - time.time()  # noqa: TID251 - for people
-    return f"{local_rfc3339(moment)} ({format_duration(round(seconds) * 1_000_000_000)} from now)"
+def _from_now(launch: str) -> str:
+    now_ns = time.time_ns()  # noqa: TID251 - for a time that is told to a person
+    return from_now(datetime.datetime.fromisoformat(launch), now_ns)
 
 
 def _plan_code(answer: dict[str, Any]) -> int:

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json as json_module
 import re
 import urllib.parse
+from typing import Any
 
 import click
 
 from raftnomad.cli.flags import command, connects, option, switch
 from raftnomad.cli.hints import show_hint
+from raftnomad.cli.job_children import next_launch
 from raftnomad.cli.job_file import load_job
 from raftnomad.cli.lookup import one_argument
 from raftnomad.cli.monitor import Monitor
@@ -84,7 +86,7 @@ def run(
     answer = _submit(api, body)
     if warnings := answer.get("Warnings"):
         out(f"Job Warnings:\n{warnings}\n")
-    code = _follow(api, answer.get("EvalID", ""), detach, verbose)
+    code = _follow(api, source.job, answer.get("EvalID", ""), detach, verbose)
     namespace = source.job.get("Namespace") or api.settings.namespace or "default"
     show_hint(api, "View this job", f"jobs/{urllib.parse.quote(source.job['ID'], safe='')}@{namespace}")
     if not detach and answer.get("EvalID"):
@@ -114,10 +116,12 @@ def _submit(api: ApiClient, body: dict[str, object]) -> dict[str, str]:
         raise RaftnomadError(f"Error submitting job: {failed}") from failed
 
 
-def _follow(api: ApiClient, eval_id: str, detach: bool, verbose: bool) -> int:
-    if detach or not eval_id:
-        out("Job registration successful")
-        if eval_id:
-            out(f"Evaluation ID: {eval_id}")
-        return 0
-    return Monitor(api, verbose).follow(eval_id)
+def _follow(api: ApiClient, job: dict[str, Any], eval_id: str, detach: bool, verbose: bool) -> int:
+    if not detach and eval_id:
+        return Monitor(api, verbose).follow(eval_id)
+    out("Job registration successful")
+    if eval_id:
+        out(f"Evaluation ID: {eval_id}")
+    elif job.get("Periodic") and (launch := next_launch(job["Periodic"])):
+        out(f"Approximate next launch time: {launch}")
+    return 0

@@ -11,6 +11,7 @@ import click
 from raftnomad.cli.flags import command, connects, option, switch
 from raftnomad.cli.formatted import formatted, one_format
 from raftnomad.cli.hints import show_hint
+from raftnomad.cli.job_children import next_launch, parent_sections
 from raftnomad.cli.lookup import asked, job_by_prefix, raise_usage
 from raftnomad.cli.metrics import placement_failure
 from raftnomad.cli.monitor import allocation_table, deployed_groups
@@ -18,6 +19,7 @@ from raftnomad.cli.output import columns, key_values, limit_id, local_time, out,
 from raftnomad.sdk.http import ApiClient
 
 LIST_FAILED = "Error querying jobs"
+SUMMARY_FAILED = "Error querying job summary"
 
 
 @command("[options] <job>")
@@ -107,6 +109,7 @@ def _status(status: str, stop: bool) -> str:
 
 
 def _basic(job: dict[str, Any]) -> str:
+    launch = next_launch(job["Periodic"]) if job["Periodic"] else ""
     return key_values(
         [
             ("ID", job["ID"]),
@@ -120,6 +123,7 @@ def _basic(job: dict[str, Any]) -> str:
             ("Status", _status(job["Status"], job["Stop"])),
             ("Periodic", str(job["Periodic"] is not None).lower()),
             ("Parameterized", str(job["ParameterizedJob"] is not None).lower()),
+            *([("Next Periodic Launch", launch)] if launch and not job["Stop"] else []),
         ]
     )
 
@@ -134,13 +138,18 @@ def _show_details(
     all_allocs: bool,
     verbose: bool,
 ) -> None:
+    if job["Periodic"] is not None or job["ParameterizedJob"] is not None:
+        summary = asked(SUMMARY_FAILED, lambda: api.get(f"{path}/summary", query).json())
+        stubs = asked(LIST_FAILED, lambda: api.get("/v1/jobs", {**query, "prefix": f"{job['ID']}/"}).json()) or []
+        out("\n" + "\n\n".join(parent_sections(job, summary, stubs)))
+        return
     allocation_query = {**query, **({"all": "true"} if all_allocs else {})}
     allocations = asked(
         "Error querying job allocations", lambda: api.get(f"{path}/allocations", allocation_query).json()
     )
     evaluations = asked("Error querying job evaluations", lambda: api.get(f"{path}/evaluations", query).json()) or []
     deployment = asked("Error querying latest job deployment", lambda: api.get(f"{path}/deployment", query).json())
-    summary = asked("Error querying job summary", lambda: api.get(f"{path}/summary", query).json())
+    summary = asked(SUMMARY_FAILED, lambda: api.get(f"{path}/summary", query).json())
     evaluations.sort(key=lambda evaluation: evaluation.get("CreateIndex", 0), reverse=True)
     sections = [_summary(summary)]
     if evals or verbose:
