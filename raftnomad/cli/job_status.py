@@ -109,7 +109,9 @@ def _status(status: str, stop: bool) -> str:
 
 
 def _basic(job: dict[str, Any]) -> str:
-    launch = next_launch(job["Periodic"]) if job["Periodic"] else ""
+    launch = "" if job["Periodic"] is None else next_launch(job["Periodic"])
+    if job["Periodic"] is not None and job["Stop"]:
+        launch = "none (job stopped)"
     return key_values(
         [
             ("ID", job["ID"]),
@@ -123,7 +125,7 @@ def _basic(job: dict[str, Any]) -> str:
             ("Status", _status(job["Status"], job["Stop"])),
             ("Periodic", str(job["Periodic"] is not None).lower()),
             ("Parameterized", str(job["ParameterizedJob"] is not None).lower()),
-            *([("Next Periodic Launch", launch)] if launch and not job["Stop"] else []),
+            *([("Next Periodic Launch", launch)] if launch else []),
         ]
     )
 
