@@ -88,8 +88,6 @@ def status(
 
 def _usage(api: ApiClient, allocation: dict[str, Any]) -> dict[str, Any]:
     """What its tasks use at the moment; empty when the client does not say."""
-    if allocation.get("ClientStatus") != "running":
-        return {}
     try:
         answer = api.get(f"/v1/client/allocation/{allocation['ID']}/stats").json() or {}
     except UnexpectedResponse:
