@@ -18,7 +18,7 @@ from raftnomad.client.alloc_changes import is_whole
 from raftnomad.client.alloc_directory import AllocDirectory
 from raftnomad.client.alloc_reporter import AllocReporter
 from raftnomad.client.health_watch import HealthWatch
-from raftnomad.client.lifecycle import POSTSTOP, Kill, KillCause, TaskView, decide
+from raftnomad.client.lifecycle import POSTSTOP, Kill, KillCause, TaskView, decide, is_coming_down
 from raftnomad.client.local_state import AllocationRecord, LocalState
 from raftnomad.client.settings import ClientSettings
 from raftnomad.client.task_request import Setting
@@ -146,7 +146,7 @@ class AllocRunner:
             for runner in self.tasks.values():
                 runner.note(task_events.reconnected(self.clock.now_ns()))
         if was_unknown:
-            self._around.reporter.note(self.report(), again=True)
+            self._tell(again=True)
         self.changed()
 
     def stop(self) -> None:
@@ -277,8 +277,7 @@ class AllocRunner:
     def _decide(self) -> None:
         if not self._begun:
             return
-        views = [_view(name, runner) for name, runner in self.tasks.items()]
-        decision = decide(views, stopping=self.stopping)
+        decision = decide(self._views(), stopping=self.stopping)
         for name, runner in self.tasks.items():
             if name in decision.may_start and (self._confirmed or self.stopping):
                 runner.permit.set()
@@ -286,6 +285,9 @@ class AllocRunner:
                 runner.permit.clear()
         for kill in decision.kill:
             self.tasks[kill.task].kill(self._kill_event(kill))
+
+    def _views(self) -> list[TaskView]:
+        return [_view(name, runner) for name, runner in self.tasks.items()]
 
     def _kill_event(self, kill: Kill) -> TaskEvent:
         now_ns = self.clock.now_ns()
@@ -303,11 +305,16 @@ class AllocRunner:
             await self._dirty.wait()
             self._dirty.clear()
             await self.save()
-            self._around.reporter.note(self.report())
+            self._tell()
             if self.terminal and not self._ended.is_set():
                 self._ended.set()
             elif not self.terminal:
                 self._ended.clear()
+
+    def _tell(self, *, again: bool = False) -> None:
+        """Not while the tasks of a failed allocation still end: the servers would give their room and ports away."""
+        if not is_coming_down(self._views()):
+            self._around.reporter.note(self.report(), again=again)
 
     async def save(self) -> None:
         """Nothing goes on until the disk has taken it: what is not on disk would be forgotten."""

@@ -9,7 +9,7 @@ from raftnomad.model.status import ClientStatus, TaskStatus
 
 
 def client_status(states: Mapping[str, TaskState]) -> tuple[ClientStatus, str]:
-    """Status and description. One failed task fails the allocation, even while its siblings are being stopped."""
+    """Status and description. One failed task fails the allocation, whatever became of its siblings."""
     if any(state.state == TaskStatus.DEAD and state.failed for state in states.values()):
         return ClientStatus.FAILED, "Failed tasks"
     if any(state.state == TaskStatus.RUNNING for state in states.values()):

@@ -95,6 +95,13 @@ def _kills(tasks: Sequence[TaskView]) -> tuple[Kill, ...]:
     return ()
 
 
+def is_coming_down(tasks: Sequence[TaskView]) -> bool:
+    """A task has failed, and siblings of it are not dead yet."""
+    return any(task.dead and task.failed for task in tasks) and not all(
+        task.dead for task in tasks if task.hook != POSTSTOP
+    )
+
+
 def restarts_on_success(task: Task, job_type: str) -> bool:
     """Whether exit code 0 means "start it again": what should run for ever does, what should complete does not."""
     if task.lifecycle is not None and task.lifecycle.hook:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from raftnomad.client.lifecycle import KillCause, TaskView, decide, restarts_on_success
+from raftnomad.client.lifecycle import KillCause, TaskView, decide, is_coming_down, restarts_on_success
 from tests.client.makers import a_task
 
 KINDS = {
@@ -99,3 +99,10 @@ def test_what_should_last_is_restarted_after_success() -> None:
     assert not restarts_on_success(a_task(), "batch")
     assert not restarts_on_success(a_task(hook="prestart"), "service")
     assert restarts_on_success(a_task(hook="prestart", sidecar=True), "batch")
+
+
+def test_a_failed_group_comes_down_until_all_but_poststop_tasks_are_dead() -> None:
+    dead = {"init": "done", "proxy": "done", "announce": "done", "watch": "done"}
+    assert is_coming_down(group(**{**dead, "main": "failed", "watch": "running"}))
+    assert not is_coming_down(group(**dead, main="failed", cleanup="running"))
+    assert not is_coming_down(group(init="done", proxy="running", main="running"))

@@ -157,6 +157,17 @@ async def test_a_config_that_names_what_is_not_there_fails_its_validation(server
     )
 
 
+async def test_a_failure_is_not_reported_while_siblings_still_use_what_they_were_given(
+    server: FakeServer, client: Client
+) -> None:
+    slow = shell("slow", "trap 'sleep 1; exit 0' INT; while true; do sleep 0.05; done")
+    alloc = an_alloc(a_job(a_group(slow, shell("weak", "sleep 0.3; exit 1"))))
+    await server.place(alloc)
+    await server.reported(alloc.id, ended)
+    failures = [report for report in server.reports if report.client_status == "failed"]
+    assert failures and all(ended(report) for report in failures)
+
+
 async def test_a_replacement_begins_when_what_it_replaces_has_ended(server: FakeServer, client: Client) -> None:
     group = a_group(shell("web", "trap 'sleep 0.3; exit 0' INT; while true; do sleep 0.05; done"))
     old = an_alloc(a_job(group))
