@@ -93,6 +93,7 @@ def _child(input: SchedulerInput, new_id: str) -> Evaluation:
         job_id=parent.job_id,
         job_modify_index=input.job.job_modify_index if input.job else parent.job_modify_index,
         previous_eval=parent.id,
+        snapshot_index=input.index,
         create_time_ns=input.now_ns,
         modify_time_ns=input.now_ns,
     )

@@ -12,8 +12,8 @@ from raftnomad.raft.log import Log, Member
 logger = logging.getLogger(__name__)
 
 Relay = Callable[[Member, Sequence[str]], Awaitable[None]]
-"""Carries node ids to `POST http://<leader's rpc address>/v1/internal/server/1/heartbeats`; raises RaftnomadError or
-OSError when it can't."""
+"""Carries node ids to the leader, over the connection that raft has to it (`agent/heartbeat_channel.py`); raises
+RaftnomadError or OSError when it can't."""
 
 BATCH_S = 0.2
 KEPT_MAX = 100_000

@@ -20,7 +20,6 @@ from raftnomad.model.status import EvalTrigger
 from raftnomad.model.versions import specification_changed
 from raftnomad.scheduler.input import read_input
 from raftnomad.server.triggered import evaluation_of
-from raftnomad.server.worker import finished
 
 if TYPE_CHECKING:
     from raftnomad.server.server import Server
@@ -49,9 +48,7 @@ async def plan_job(server: Server, job: Job, diff: bool) -> JobPlan:
         annotate_plan=True,
     )
     asked = read_input(state, evaluation, now_ns, server.random_bytes(16), planned)
-    started_s = server.clock.monotonic_s()
     output = await server.scheduling.schedule(state, asked)
-    output = finished(output, index, int((server.clock.monotonic_s() - started_s) * 1_000_000_000))
     annotations = output.plan.annotations or output.evaluation.plan_annotations
     difference = None
     if diff:

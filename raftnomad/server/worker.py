@@ -11,7 +11,6 @@ from msgspec.structs import replace
 from raftnomad.errors import RaftnomadError
 from raftnomad.fsm.commands import UpsertEvaluations
 from raftnomad.identifiers import new_id
-from raftnomad.model.allocation import AllocMetric
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.status import EvalStatus, EvalTrigger, JobType
 from raftnomad.scheduler.input import SchedulerOutput, read_input
@@ -69,22 +68,21 @@ class Worker:
         current = state.evaluations.get(evaluation.id)
         if current is None or current.status not in (EvalStatus.PENDING, EvalStatus.BLOCKED):
             return
-        for _ in range(ATTEMPTS.get(JobType(current.type), 2)):
+        attempts = ATTEMPTS.get(JobType(current.type), 2)
+        for _ in range(attempts):
             output = await self._schedule(current)
             if not self._reign.broker.is_outstanding(evaluation.id, token):
                 return  # It took too long, and is somebody else's now.
             self._reign.broker.extend(evaluation.id, token, self._now_s())
             if await self._apply(output):
                 return
-        await self._give_up(current)
+        await self._give_up(current, attempts)
 
     async def _schedule(self, evaluation: Evaluation) -> SchedulerOutput:
         server = self._server
         async with self._turn:
             asked = read_input(server.state, evaluation, server.clock.now_ns(), server.random_bytes(16))
-            started_s = self._now_s()
-            output = await server.scheduling.schedule(server.state, asked)
-            return finished(output, asked.index, int((self._now_s() - started_s) * 1_000_000_000))
+            return await server.scheduling.schedule(server.state, asked)
 
     async def _apply(self, output: SchedulerOutput) -> bool:
         """False when some placements were refused: the scheduler has to look again."""
@@ -95,7 +93,7 @@ class Worker:
         _, refused = await self._applier.apply(output.plan, evaluations)
         return not refused
 
-    async def _give_up(self, evaluation: Evaluation) -> None:
+    async def _give_up(self, evaluation: Evaluation, attempts: int) -> None:
         """The cluster changes faster than its plans: block, to try again in a minute."""
         now_ns = self._server.clock.now_ns()
         blocked = replace(
@@ -113,28 +111,7 @@ class Worker:
         failed = replace(
             evaluation,
             status=str(EvalStatus.FAILED),
-            status_description="maximum attempts reached",
+            status_description=f"maximum attempts reached ({attempts})",
             blocked_eval=blocked.id,
         )
         await self._server.propose(UpsertEvaluations(evaluations=(failed, blocked), epoch=self._reign.epoch))
-
-
-def finished(output: SchedulerOutput, index: int, duration_ns: int) -> SchedulerOutput:
-    """With what the scheduler, which knows no clock, can't say: how long it took, and on which state it looked."""
-
-    def timed(metrics: dict[str, AllocMetric] | None) -> dict[str, AllocMetric] | None:
-        if metrics is None:
-            return None
-        return {name: replace(metric, allocation_time_ns=duration_ns) for name, metric in metrics.items()}
-
-    blocks = tuple(
-        block
-        if block.metrics is None
-        else replace(block, metrics=replace(block.metrics, allocation_time_ns=duration_ns))
-        for block in output.plan.placements
-    )
-    evaluation, *created = (
-        replace(one, failed_tg_allocs=timed(one.failed_tg_allocs), snapshot_index=one.snapshot_index or index)
-        for one in (output.evaluation, *output.created)
-    )
-    return replace(output, plan=replace(output.plan, placements=blocks), evaluation=evaluation, created=tuple(created))
