@@ -92,6 +92,14 @@ class SchedulerInput(msgspec.Struct, frozen=True, kw_only=True):
     index: int
 
 
+def oversubscribes(input: SchedulerInput) -> bool:
+    """Whether tasks may use more memory than is set aside for them; a node pool may have an opinion of its own."""
+    own = input.node_pool.scheduler_configuration if input.node_pool is not None else None
+    if own is not None and own.memory_oversubscription_enabled is not None:
+        return own.memory_oversubscription_enabled
+    return input.configuration.memory_oversubscription_enabled
+
+
 class SchedulerOutput(msgspec.Struct, frozen=True, kw_only=True):
     """`evaluation` is the one that was scheduled, as it becomes once the plan is applied; `created` are blocked and
     follow-up evaluations. The annotations are in both the plan and the evaluation."""
@@ -103,8 +111,11 @@ class SchedulerOutput(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def is_empty(self) -> bool:
         """Nothing is to be changed but the evaluation."""
-        plan = self.plan
-        return not (plan.placements or plan.stops or plan.updates or plan.deployment or plan.deployment_updates)
+        return changes_nothing(self.plan)
+
+
+def changes_nothing(plan: Plan) -> bool:
+    return not (plan.placements or plan.stops or plan.updates or plan.deployment or plan.deployment_updates)
 
 
 def read_input(

@@ -25,7 +25,7 @@ from raftnomad.scheduler.feasible import (
     property_column,
     volume_mask,
 )
-from raftnomad.scheduler.input import AllocView, SchedulerInput
+from raftnomad.scheduler.input import AllocView, SchedulerInput, oversubscribes
 from raftnomad.scheduler.operands import DISTINCT_HOSTS, DISTINCT_PROPERTY
 from raftnomad.scheduler.rank import GroupRank, Scores
 from raftnomad.scheduler.reschedule import previous_nodes
@@ -79,7 +79,7 @@ class Placer:
         """Placements that are alike are placed together; those with wishes of their own come first."""
         start = candidates(self._nodes, job) & self._nodes.ready
         found = feasible(self._nodes, start, job, group)
-        ask = Ask(group, self._oversubscribes())
+        ask = Ask(group, oversubscribes(self._input))
         rank = self._rank(job, group, ask, found)
         self._leave([placement.previous for placement in placements if _frees(placement)], rank)
         metric = base_metric(self._nodes, job, start, found)
@@ -190,13 +190,6 @@ class Placer:
                 mask = volume_mask(self._nodes, f"{volume.source}[{placement.index}]", volume.read_only)
                 only = mask if only is None else only & mask
         return only
-
-    def _oversubscribes(self) -> bool:
-        pool = self._input.node_pool
-        own = pool.scheduler_configuration if pool else None
-        if own is not None and own.memory_oversubscription_enabled is not None:
-            return own.memory_oversubscription_enabled
-        return self._input.configuration.memory_oversubscription_enabled
 
     def _spreads_out(self) -> bool:
         pool = self._input.node_pool

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.status import EvalTrigger, JobType
 
+CONFLICT_PAUSE_S = 60.0
+"""So long an evaluation waits whose plans were refused too often, unless a node changes before."""
+
 BlockKey = tuple[str, str, str]
 """(namespace, job, node): the node for system jobs, which wait at each node for themselves; else empty."""
 
@@ -22,10 +25,12 @@ class BlockedEvals:
     _of_job: dict[BlockKey, str] = field(default_factory=dict)
     _changed_at: dict[str, int] = field(default_factory=dict)
     """Node class -> the index at which it last had more room. What was blocked on an older state tries again."""
+    _conflicts_due_s: dict[str, float] = field(default_factory=dict)
+    """Evaluation -> when it is tried again, of those that wait for no room."""
     duplicates: list[Evaluation] = field(default_factory=list)
     """A job needs one blocked evaluation; to be cancelled by whoever empties the list."""
 
-    def block(self, evaluation: Evaluation) -> Evaluation | None:
+    def block(self, evaluation: Evaluation, now_s: float = 0.0) -> Evaluation | None:
         """Returns the evaluation when room has appeared since its scheduler looked: it must not wait."""
         key = _key(evaluation)
         other = self._blocked.get(self._of_job.get(key, ""))
@@ -42,10 +47,13 @@ class BlockedEvals:
             return evaluation
         self._blocked[evaluation.id] = evaluation
         self._of_job[key] = evaluation.id
+        if evaluation.triggered_by == EvalTrigger.MAX_PLANS:
+            self._conflicts_due_s.setdefault(evaluation.id, now_s + CONFLICT_PAUSE_S)
         return None
 
     def forget(self, eval_id: str) -> None:
         """It is over, or on its way to a worker."""
+        self._conflicts_due_s.pop(eval_id, None)
         evaluation = self._blocked.pop(eval_id, None)
         if evaluation is not None and self._of_job.get(_key(evaluation)) == eval_id:
             del self._of_job[_key(evaluation)]
@@ -59,9 +67,10 @@ class BlockedEvals:
         """System evaluations that wait for this very node."""
         return self._take(one for one in self._blocked.values() if one.node_id == node_id)
 
-    def unblock_failed(self) -> list[Evaluation]:
-        """Those that wait because too many plans were refused, and not for room."""
-        return self._take(one for one in self._blocked.values() if one.triggered_by == EvalTrigger.MAX_PLANS)
+    def unblock_conflicts(self, now_s: float) -> list[Evaluation]:
+        """Those that wait because too many plans were refused, and not for room, and have waited long enough."""
+        due = [eval_id for eval_id, due_s in self._conflicts_due_s.items() if due_s <= now_s]
+        return self._take(self._blocked[eval_id] for eval_id in due if eval_id in self._blocked)
 
     def __len__(self) -> int:
         return len(self._blocked)

@@ -1,8 +1,9 @@
 """Plans become entries of the log.
 
-The log is the order and the state checks every placement when it applies the entry, so nothing is verified twice
-here: what this adds is the parts of a plan that is too long for one entry. The evaluation travels with the last part;
-where a placement was refused it stays behind, and the worker tries again.
+The log is the order, and the state checks every placement when it applies the entry. What is hopeless already, since
+another plan has taken the room while this one was made, is left out here and never enters the log. A plan that is too
+long for one entry goes in parts. The evaluation travels with the last part; where a placement was refused it stays
+behind, and the worker tries again.
 """
 
 from __future__ import annotations
@@ -14,21 +15,30 @@ from msgspec.structs import replace
 
 from raftnomad.fsm.commands import ApplyPlan, Command
 from raftnomad.fsm.outcome import Applied
+from raftnomad.fsm.state import State
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.plan import PlacementBlock, Plan
+from raftnomad.scheduler.input import changes_nothing
+from raftnomad.scheduler.verify import verify
 
 
 class PlanApplier:
-    def __init__(self, propose: Callable[[Command], Awaitable[Applied]], epoch: int, part_bytes: int) -> None:
+    def __init__(
+        self, propose: Callable[[Command], Awaitable[Applied]], state: State, epoch: int, part_bytes: int
+    ) -> None:
+        self._state = state
         self._propose = propose
         self._epoch = epoch
         self._part_bytes = part_bytes
 
     async def apply(self, plan: Plan, evaluations: tuple[Evaluation, ...]) -> tuple[int, tuple[str, ...]]:
         """Returns the last index and the ids of refused placements; with any, the evaluations were not stored."""
-        refused: tuple[str, ...] = ()
-        index = 0
-        parts = list(parts_of(plan, self._part_bytes))
+        verified = verify(self._state, plan)
+        refused = verified.refused
+        index = self._state.index
+        if refused and changes_nothing(verified.plan):
+            return index, refused
+        parts = list(parts_of(verified.plan, self._part_bytes))
         for position, part in enumerate(parts):
             is_last = position == len(parts) - 1
             carried = evaluations if is_last and not refused else ()

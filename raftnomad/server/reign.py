@@ -72,7 +72,7 @@ class Reign:
         await self._claim()
         self._restore()
         end_subscription = self.server.feed.subscribe(self._note)
-        applier = PlanApplier(self.propose, self.epoch, self.server.settings.plan_part_bytes)
+        applier = PlanApplier(self.propose, self.server.state, self.epoch, self.server.settings.plan_part_bytes)
         scheduling_turn = asyncio.Lock()
         logger.info("leading since index %d", self.epoch)
         try:
@@ -140,7 +140,14 @@ class Reign:
                 state, drain_deadlines, clock.monotonic_s(), clock.now_ns(), self.epoch, self.new_id
             ),
             "evaluations": lambda: evaluations.decide(
-                state, self.broker, self.blocked, clock.now_ns(), self.epoch, self.new_id, self._chance
+                state,
+                self.broker,
+                self.blocked,
+                clock.monotonic_s(),
+                clock.now_ns(),
+                self.epoch,
+                self.new_id,
+                self._chance,
             ),
             "garbage": lambda: garbage_collection.decide(state, garbage, clock.now_ns(), self.epoch),
         }
@@ -242,7 +249,7 @@ class Reign:
         elif new.status == EvalStatus.PENDING:
             self.blocked.forget(eval_id)
             self._enqueue(new)
-        elif (urgent := self.blocked.block(new)) is not None:
+        elif (urgent := self.blocked.block(new, self.server.clock.monotonic_s())) is not None:
             self._enqueue(urgent)
 
     def _note_allocation(self, old: Allocation | None, new: Allocation | None, index: int) -> None:

@@ -69,6 +69,7 @@ def test_those_blocked_by_conflicts_are_freed_by_time() -> None:
     conflict = blocked_of("web", 1, triggered_by="max-plan-attempts")
     blocked.block(conflict)
     blocked.block(blocked_of("other", 2))
-    assert blocked.unblock_failed() == [conflict]
+    assert blocked.unblock_conflicts(59.0) == []
+    assert blocked.unblock_conflicts(60.0) == [conflict]
     blocked.forget("unknown")
     assert len(blocked) == 1

@@ -18,19 +18,21 @@ from raftnomad.server.triggered import NewId
 
 REAP_S = 5.0
 FOLLOW_UP_S, FOLLOW_UP_SPREAD_S = 60.0, 300.0
-UNBLOCK_FAILED_NS = 60 * 1_000_000_000
 
 
 def decide(
     state: State,
     broker: EvalBroker,
     blocked: BlockedEvals,
+    now_s: float,
     now_ns: int,
     epoch: int,
     new_id: NewId,
     chance: Callable[[], float],
 ) -> Decision:
     """Takes what the brokers have laid aside; what the state has closed meanwhile is let go."""
+    for evaluation in blocked.unblock_conflicts(now_s):
+        broker.enqueue(evaluation, now_s)
     written: list[Evaluation] = []
     for evaluation in broker.failed:
         if _is_open(state, evaluation):

@@ -101,3 +101,10 @@ def test_an_empty_node_is_drained() -> None:
     assert (node.drain_strategy, node.scheduling_eligibility) == (None, "ineligible")
     event = (node.events or ())[-1]
     assert (event.message, event.details) == ("Node drain complete", {"deadline_reached": "true"})
+
+
+def test_a_batch_run_that_the_deadline_ends_is_not_placed_again() -> None:
+    for kind, is_ended in (("batch", True), ("service", None)):
+        cluster = draining(AT_ONCE, count=1, type=kind)
+        step(cluster, Deadlines())
+        assert cluster.state.allocations[an_id(1, "allo")].desired_transition.migrate_disable_placement is is_ended
