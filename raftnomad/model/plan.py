@@ -53,6 +53,7 @@ class AllocStop(Row, frozen=True, kw_only=True):
     """Set (`lost`, `unknown`) when the scheduler says what the client can't; else empty."""
     followup_eval_id: str = ""
     preempted_by: str = ""
+    client_description: str = ""
 
 
 class AllocUpdate(Row, frozen=True, kw_only=True):

@@ -9,7 +9,8 @@ from raftnomad.model.allocation import RescheduleTracker
 from raftnomad.model.deployment import Deployment, DeploymentState
 from raftnomad.model.job import Job, TaskGroup
 from raftnomad.model.plan import AllocStop, DeploymentUpdate
-from raftnomad.scheduler.input import AllocView
+from raftnomad.model.status import ClientStatus, DesiredStatus
+from raftnomad.scheduler.input import DOWN, MISSING, AllocView, SchedulerInput
 
 NOT_NEEDED = "alloc not needed due to job update"
 MIGRATING = "alloc is being migrated"
@@ -79,6 +80,17 @@ class Changes:
     current: Deployment | None = None
     """The deployment that placements belong to: the new one, or the active one of this version."""
     deployment_updates: list[DeploymentUpdate] = field(default_factory=list)
+
+
+def gone_with_their_nodes(input: SchedulerInput) -> dict[str, AllocStop]:
+    """Allocations that were told to stop and whose node will never say that they did."""
+    return {
+        alloc.id: stop_of(alloc, LOST, ClientStatus.LOST)
+        for alloc in input.allocations
+        if alloc.desired_status != DesiredStatus.RUN
+        and alloc.uses_node
+        and input.tainted.get(alloc.node_id) in (DOWN, MISSING)
+    }
 
 
 def stop_of(alloc: AllocView, description: str, client_status: str = "") -> AllocStop:

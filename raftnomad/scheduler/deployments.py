@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from raftnomad.clock import rfc3339
 from raftnomad.model.deployment import Deployment, DeploymentState
 from raftnomad.model.job import Job
 from raftnomad.model.plan import DeploymentUpdate
 from raftnomad.model.policies import UpdateStrategy
-from raftnomad.model.row import ZERO_TIME
 from raftnomad.model.status import ACTIVE_DEPLOYMENT_STATUSES, DeploymentStatus
 from raftnomad.scheduler.changes import GroupChanges
 from raftnomad.scheduler.input import SchedulerInput
@@ -32,13 +30,12 @@ def cancel_unneeded(deployment: Deployment | None, job: Job | None) -> list[Depl
     return [DeploymentUpdate(deployment_id=deployment.id, status=DeploymentStatus.CANCELLED, status_description=reason)]
 
 
-def new_state(strategy: UpdateStrategy, now_ns: int, desired_total: int) -> DeploymentState:
-    deadline_ns = strategy.progress_deadline_ns
+def new_state(strategy: UpdateStrategy, desired_total: int) -> DeploymentState:
+    """Progress is due when something has been placed: until then `require_progress_by` is zero."""
     return DeploymentState(
         auto_revert=strategy.auto_revert,
         auto_promote=strategy.auto_promote,
-        progress_deadline_ns=deadline_ns,
-        require_progress_by=rfc3339(now_ns + deadline_ns) if deadline_ns else ZERO_TIME,
+        progress_deadline_ns=strategy.progress_deadline_ns,
         desired_total=desired_total,
     )
 

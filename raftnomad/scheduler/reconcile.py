@@ -113,6 +113,8 @@ class _Sorted:
     lost: list[AllocView] = field(default_factory=list)
     now: list[AllocView] = field(default_factory=list)
     """Failed, to be placed again now."""
+    ended: list[AllocView] = field(default_factory=list)
+    """Told to leave for good: they stop, and nothing comes in their place."""
 
 
 class _Group:
@@ -135,9 +137,7 @@ class _Group:
         self.changes = GroupChanges(group)
         self.strategy = group.update if group.update is not None and group.update.max_parallel > 0 else None
         known = (current.task_groups or {}).get(group.name) if current is not None else None
-        self.state = known or (
-            new_state(self.strategy, input.now_ns, group.count) if self.strategy is not None else None
-        )
+        self.state = known or (new_state(self.strategy, group.count) if self.strategy is not None else None)
 
     def reconcile(self) -> GroupChanges:
         changes = self.changes
@@ -170,7 +170,11 @@ class _Group:
     def _sort(self) -> _Sorted:
         sorted_ = _Sorted()
         for alloc in self.allocs:
-            if not self._is_past(alloc):
+            if self._is_past(alloc):
+                continue
+            if alloc.desired_status != DesiredStatus.RUN and alloc.no_replacement:
+                sorted_.kept.append(alloc)
+            else:
                 self._sort_one(alloc, sorted_)
         return sorted_
 
@@ -186,7 +190,8 @@ class _Group:
         if is_old and alloc.is_terminal:
             return True
         if alloc.desired_status != DesiredStatus.RUN:
-            return not alloc.ran_well or bool(alloc.next_allocation)
+            # A drain's deadline ends a batch run for good; what was merely moved and failed at it runs again.
+            return not (alloc.ran_well or alloc.no_replacement) or bool(alloc.next_allocation)
         if alloc.client_status == ClientStatus.LOST:
             return True
         return alloc.client_status == ClientStatus.FAILED and bool(alloc.next_allocation)
@@ -318,15 +323,21 @@ class _Group:
             if surplus > 0 or moving.no_replacement:
                 sorted_.migrate.remove(moving)
                 self._stop(moving, NOT_NEEDED if surplus > 0 else MIGRATING)
+                if surplus <= 0:
+                    sorted_.ended.append(moving)
                 surplus -= 1
         if surplus <= 0:
             return
-        live = [alloc for alloc in sorted_.kept if not (alloc.is_terminal and self.is_batch and alloc.ran_well)]
+        live = [alloc for alloc in sorted_.kept if not self._has_run(alloc)]
         # Of equal numbers the younger one goes.
         order = sorted(live, key=lambda alloc: (-index_of(alloc.name), -alloc.create_index, alloc.id))
         for alloc in order[:surplus]:
             sorted_.kept.remove(alloc)
             self._stop(alloc, NOT_NEEDED)
+
+    def _has_run(self, alloc: AllocView) -> bool:
+        """A batch run that is over: there is nothing to stop."""
+        return self.is_batch and alloc.is_terminal and (alloc.ran_well or alloc.desired_status != DesiredStatus.RUN)
 
     def _stop(self, alloc: AllocView, description: str, client_status: str = "") -> None:
         self.changes.stop_now(alloc, description, client_status)
@@ -351,7 +362,9 @@ class _Group:
 
     def _is_over(self, alloc: AllocView) -> bool:
         """A batch run that has ended is never run again by an update that leaves it in the count."""
-        return self.is_batch and alloc.client_status == ClientStatus.COMPLETE
+        return self.is_batch and (
+            alloc.client_status == ClientStatus.COMPLETE or alloc.desired_status != DesiredStatus.RUN
+        )
 
     def _want_canaries(self, destructive: list[AllocView], canaries: list[AllocView]) -> bool:
         """Place the canaries that are missing; whether the group waits for their promotion."""
@@ -384,16 +397,15 @@ class _Group:
             job = self._version_for(alloc, is_canarying)
             why = Why.CANARY if alloc.is_canary and is_canarying else Why.RESCHEDULE
             found.append(Placement(group, job, index_of(alloc.name), why, alloc, tracker, stop))
-        if found:
-            self.changes.count("reschedule_now", len(found))
-        existing = len(sorted_.kept) + len(sorted_.migrate) + len(found)
+        existing = len(sorted_.kept) + len(sorted_.migrate) + len(sorted_.ended) + len(found)
         for alloc in sorted_.lost:
             if existing >= group.count:
                 break
             job = self._version_for(alloc, is_canarying)
             found.append(Placement(group, job, index_of(alloc.name), Why.LOST, alloc, alloc.tracker))
             existing += 1
-        in_use = [index_of(a.name) for a in (*sorted_.kept, *sorted_.migrate)] + [p.index for p in found]
+        here = (*sorted_.kept, *sorted_.migrate, *sorted_.ended)
+        in_use = [index_of(alloc.name) for alloc in here] + [placement.index for placement in found]
         in_use += [index_of(alloc.name) for alloc in canaries] if not is_canarying else []
         for index in free_indexes(in_use, max(group.count - existing, 0)):
             found.append(Placement(group, self._version_for(None, is_canarying), index, Why.NEW))

@@ -14,7 +14,7 @@ from raftnomad.model.plan import AllocStop, AllocUpdate, PlacementBlock
 from raftnomad.model.status import EvalStatus, EvalTrigger, JobType
 from raftnomad.scheduler.blocks import blocks_of
 from raftnomad.scheduler.chance import Chance
-from raftnomad.scheduler.changes import UNKNOWN, Changes, Placement, Why
+from raftnomad.scheduler.changes import UNKNOWN, Changes, Placement, Why, gone_with_their_nodes
 from raftnomad.scheduler.evaluations import FollowUps, blocked_evaluation
 from raftnomad.scheduler.feasible import candidates, feasible
 from raftnomad.scheduler.finish import finished, plan_of
@@ -37,7 +37,7 @@ def _schedule_generic(input: SchedulerInput, nodes: NodeColumns) -> SchedulerOut
     changes = reconcile(input, _Nodes(nodes).can_stay, chance.id)
     follow_ups = FollowUps(input, chance.id)
     room = Room(nodes, chance)
-    stops = _unconditional_stops(changes, room)
+    stops = _unconditional_stops(input, changes, room)
     updates = list(_updates(changes, follow_ups, stops))
     outcomes = _place(input, nodes, room, changes, stops)
     blocks: list[PlacementBlock] = []
@@ -85,9 +85,9 @@ class _Nodes:
         return bool(self._masks[key][slot])
 
 
-def _unconditional_stops(changes: Changes, room: Room) -> dict[str, AllocStop]:
+def _unconditional_stops(input: SchedulerInput, changes: Changes, room: Room) -> dict[str, AllocStop]:
     """What goes whether or not something comes in its place; allocations that move are among them."""
-    stops: dict[str, AllocStop] = {}
+    stops = gone_with_their_nodes(input)
     for group in changes.groups.values():
         for alloc, stop in group.stop:
             stops[alloc.id] = stop
@@ -109,8 +109,8 @@ def _updates(changes: Changes, follow_ups: FollowUps, stops: dict[str, AllocStop
             stops[alloc.id] = AllocStop(
                 alloc_id=alloc.id,
                 desired_status="run",
-                desired_description=UNKNOWN,
                 client_status="unknown",
+                client_description=UNKNOWN,
                 followup_eval_id=follow_ups.at(until_ns, EvalTrigger.MAX_DISCONNECT_TIMEOUT),
             )
         for alloc, at_ns in sorted(group.later, key=lambda later: later[1]):

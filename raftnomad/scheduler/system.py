@@ -11,7 +11,7 @@ from raftnomad.fsm.node_columns import BoolColumn, NodeColumns
 from raftnomad.model.allocation import AllocMetric
 from raftnomad.model.deployment import Deployment
 from raftnomad.model.job import Job, TaskGroup
-from raftnomad.model.plan import AllocStop, AllocUpdate, PlacementBlock
+from raftnomad.model.plan import AllocUpdate, PlacementBlock
 from raftnomad.model.status import (
     ACTIVE_DEPLOYMENT_STATUSES,
     ClientStatus,
@@ -34,6 +34,7 @@ from raftnomad.scheduler.changes import (
     GroupChanges,
     Placement,
     Why,
+    gone_with_their_nodes,
     stop_of,
 )
 from raftnomad.scheduler.deployments import cancel_unneeded, complete, create_deployment, new_state
@@ -41,7 +42,7 @@ from raftnomad.scheduler.evaluations import blocked_evaluation
 from raftnomad.scheduler.explain import base_metric, failed_metric, with_exhausted, with_scores
 from raftnomad.scheduler.feasible import Feasibility, candidates, feasible
 from raftnomad.scheduler.finish import finished, plan_of
-from raftnomad.scheduler.input import AllocView, SchedulerInput, SchedulerOutput
+from raftnomad.scheduler.input import AllocView, SchedulerInput, SchedulerOutput, oversubscribes
 from raftnomad.scheduler.place import GroupOutcome, Placed
 from raftnomad.scheduler.rank import GroupRank
 from raftnomad.scheduler.room import Room
@@ -101,7 +102,7 @@ def _stop_all(input: SchedulerInput, allocs: list[AllocView]) -> GroupChanges:
 def _output(
     input: SchedulerInput, nodes: NodeColumns, changes: Changes, outcomes: list[GroupOutcome], chance: Chance
 ) -> SchedulerOutput:
-    stops: dict[str, AllocStop] = {}
+    stops = gone_with_their_nodes(input)
     updates: list[AllocUpdate] = []
     blocks: list[PlacementBlock] = []
     current = changes.current
@@ -256,11 +257,11 @@ class _SystemGroup:
         strategy = self._group.update
         if strategy is not None and strategy.max_parallel > 0 and not self._is_batch:
             known = (self._current.task_groups or {}).get(self._group.name) if self._current else None
-            self.changes.state = known or new_state(strategy, self._input.now_ns, int(self._mask.sum()))
+            self.changes.state = known or new_state(strategy, int(self._mask.sum()))
         self.changes.is_complete = not (is_unfinished or self._wanted or self.changes.in_place)
 
     def place(self) -> GroupOutcome:
-        ask = Ask(self._group, self._input.configuration.memory_oversubscription_enabled)
+        ask = Ask(self._group, oversubscribes(self._input))
         rank = GroupRank(self._room, ask, self._mask, np.zeros(self._nodes.slots, np.int64), 1)
         shown = Feasibility(self._nodes, self._start)
         shown.reasons, shown.reason = self._found.reasons, self._found.reason

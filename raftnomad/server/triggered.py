@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from raftnomad.fsm.state import JobKey, State
+from raftnomad.fsm.state import JobKey, State, uses_node
 from raftnomad.model.allocation import Allocation
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.job import Job
@@ -31,8 +31,8 @@ def evaluation_of(job: Job, trigger: EvalTrigger, new_id: NewId, now_ns: int, **
 
 
 def for_node(state: State, node: Node, new_id: NewId, now_ns: int) -> tuple[Evaluation, ...]:
-    """One for each job with allocations on the node, and for each system job that may want to be there."""
-    jobs = jobs_of(state, state.allocations_of_node(node.id))
+    """One for each job with allocations that hold on to the node, and for each system job that may want to be there."""
+    jobs = jobs_of(state, (alloc for alloc in state.allocations_of_node(node.id) if uses_node(alloc)))
     if node.status != NodeStatus.DOWN:
         for key, job in state.jobs.items():
             if job.type in (JobType.SYSTEM, JobType.SYSBATCH) and not job.stop:

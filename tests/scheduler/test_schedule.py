@@ -148,7 +148,7 @@ def test_a_failed_allocation_waits_for_its_delay_and_is_replaced() -> None:
     assert cluster.run(job).created == (), "it waits already"
     cluster.now_ns += 30 * SECOND_NS
     output = cluster.run(job, evaluation=followup)
-    assert counts(output) == {"place": 1, "stop": 1, "reschedule_now": 1}
+    assert counts(output) == {"place": 1, "stop": 1}
     (new,) = cluster.live()
     assert new.reschedule_tracker is not None
     (event,) = new.reschedule_tracker.events or ()
@@ -316,6 +316,27 @@ def test_a_batch_run_that_ended_well_is_not_repeated_but_for_a_new_version() -> 
         cluster.finish(alloc.id)
     assert cluster.run(job).is_empty
     assert counts(cluster.run(a_version_after(job))) == {"place": 2}
+
+
+def test_a_batch_run_that_a_drain_has_ended_is_not_begun_again() -> None:
+    cluster, job = a_cluster(), a_job(type="batch")
+    cluster.run(job)
+    (alloc,) = cluster.live()
+    cluster.change(alloc.id, desired_transition=DesiredTransition(migrate=True, migrate_disable_placement=True))
+    output = cluster.run(job)
+    assert (counts(output), output.plan.placements) == ({"stop": 1}, ())
+    assert cluster.run(job).is_empty, "nor by a later evaluation"
+
+
+def test_what_was_told_to_stop_on_a_node_that_is_down_is_lost() -> None:
+    for kind in ("service", "system"):
+        cluster, job = a_cluster(), a_job(type=kind)
+        cluster.run(job)
+        alloc = cluster.live()[0]
+        cluster.change(alloc.id, desired_status="stop")
+        cluster.nodes[alloc.node_id] = a_node(alloc.node_id, status="down")
+        output = cluster.run(None)
+        assert [stop.client_status for stop in output.plan.stops if stop.alloc_id == alloc.id] == ["lost"]
 
 
 def test_a_service_that_ended_is_placed_again() -> None:

@@ -45,6 +45,7 @@ def _reported(txn: Transaction, alloc: Allocation, report: AllocationUpdate) -> 
         fields["deployment_status"] = _health(txn, alloc.deployment_status, report.deployment_status)
     if alloc.client_status == ClientStatus.UNKNOWN and status != ClientStatus.UNKNOWN:
         fields["alloc_states"] = with_state(alloc, status, txn.time)
+        fields["followup_eval_id"] = ""  # Nobody waits for its return any more.
     return replace(alloc, **fields)
 
 

@@ -86,7 +86,9 @@ def _accepted(
         stopping = [
             alloc
             for stop in plan.stops
-            if stop.alloc_id not in held_back and (alloc := txn.state.allocations.get(stop.alloc_id)) is not None
+            if stop.alloc_id not in held_back
+            and stop.desired_status != DesiredStatus.RUN  # Its node can't be reached: it may run there still.
+            and (alloc := txn.state.allocations.get(stop.alloc_id)) is not None
         ]
         rows = refused_rows(txn.state.node_table, blocks, {alloc.id: alloc for alloc in stopping}.values())
         if not any(rows):
@@ -133,6 +135,7 @@ def _stop(txn: Transaction, stop: AllocStop) -> None:
         fields["desired_description"] = stop.desired_description or alloc.desired_description
     if stop.client_status and uses_node(alloc):
         fields["client_status"] = stop.client_status
+        fields["client_description"] = stop.client_description or alloc.client_description
         if stop.client_status == ClientStatus.UNKNOWN and alloc.client_status != ClientStatus.UNKNOWN:
             fields["alloc_states"] = with_state(alloc, stop.client_status, txn.time)
     if stop.followup_eval_id:

@@ -42,6 +42,7 @@ def decide(state: State, deadlines: Deadlines, now_s: float, now_ns: int, epoch:
         return Decision()
     commands: list[Command] = []
     moving: list[Allocation] = []
+    forced: list[Allocation] = []
     again_s = LOOK_AGAIN_S
     for node in nodes:
         assert node.drain_strategy is not None
@@ -53,9 +54,11 @@ def decide(state: State, deadlines: Deadlines, now_s: float, now_ns: int, epoch:
         if not remaining:
             commands.append(_completion(node, is_forced, epoch))
         else:
-            moving.extend(to_move(state, remaining, is_forced, moving))
+            chosen = to_move(state, remaining, is_forced, moving)
+            moving.extend(chosen)
+            forced.extend(chosen if is_forced else ())
     if moving:
-        commands.append(_migration(state, moving, now_ns, epoch, new_id))
+        commands.append(_migration(state, moving, forced, now_ns, epoch, new_id))
     return Decision(tuple(commands), max(0.1, again_s))
 
 
@@ -71,6 +74,11 @@ def remaining_on(state: State, node: Node, strategy: DrainStrategy) -> list[Allo
 def _is_system(alloc: Allocation) -> bool:
     assert alloc.job is not None
     return alloc.job.type in (JobType.SYSTEM, JobType.SYSBATCH)
+
+
+def _is_batch(alloc: Allocation) -> bool:
+    assert alloc.job is not None
+    return alloc.job.type == JobType.BATCH
 
 
 def to_move(state: State, remaining: list[Allocation], is_forced: bool, already: list[Allocation]) -> list[Allocation]:
@@ -124,9 +132,16 @@ def _is_healthy(alloc: Allocation) -> bool:
     return not alloc.deployment_id
 
 
-def _migration(state: State, moving: list[Allocation], now_ns: int, epoch: int, new_id: NewId) -> TransitionAllocations:
+def _migration(
+    state: State, moving: list[Allocation], forced: list[Allocation], now_ns: int, epoch: int, new_id: NewId
+) -> TransitionAllocations:
+    """A batch run that had until the deadline is ended, and not begun anew elsewhere."""
+    ended = {alloc.id: None for alloc in forced if _is_batch(alloc)}
     return TransitionAllocations(
-        transitions={alloc.id: DesiredTransition(migrate=True) for alloc in moving},
+        transitions={
+            alloc.id: DesiredTransition(migrate=True, migrate_disable_placement=True if alloc.id in ended else None)
+            for alloc in moving
+        },
         evaluations=tuple(
             evaluation_of(job, EvalTrigger.NODE_DRAIN, new_id, now_ns) for job in jobs_of(state, moving).values()
         ),
