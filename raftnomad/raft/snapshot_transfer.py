@@ -19,7 +19,7 @@ from raftnomad.raft.disk import Disk, DiskFile
 from raftnomad.raft.log import Machine, Restore
 from raftnomad.raft.network import Message, Network
 from raftnomad.raft.settings import RaftSettings
-from raftnomad.raft.snapshots import RECEIVING, SnapshotHeader, SnapshotParser, publish
+from raftnomad.raft.snapshots import RECEIVING, SnapshotHeader, SnapshotParser, publish, read_header
 from raftnomad.raft.snapshotting import Snapshotting
 from raftnomad.tasks import Tasks
 
@@ -116,6 +116,11 @@ class SnapshotSender:
             self._core.acknowledged(peer_id, stream.header.index + 1, reset=True)
             return
         offset = min(message["offset"], stream.size)
+        if offset == 0 < stream.received:
+            # What it had was no use to it: perhaps what is here now is.
+            self._close(peer_id)
+            self.begin(peer_id)
+            return
         if offset != stream.received:
             stream.moved_s = self._now()
         if not stream.received <= offset <= stream.sent:
@@ -123,12 +128,11 @@ class SnapshotSender:
         stream.received = offset
 
     def _open(self) -> _Stream | None:
-        header = self._snapshots.last
-        if header is None or self._snapshots.publishing.locked():
-            # While a newer one gets the name, the file may already be that one, and the header still the older's.
+        if self._snapshots.last is None:
             return None
         file = self._disk.open(self._snapshots.path)
-        return _Stream(header=header, file=file, size=file.size(), moved_s=self._now())
+        # Its own header counts: while a newer one gets the name, the file may already be that one and not `last`.
+        return _Stream(header=read_header(file), file=file, size=file.size(), moved_s=self._now())
 
     def _close(self, peer_id: str) -> None:
         stream = self._streams.pop(peer_id, None)

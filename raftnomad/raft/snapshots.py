@@ -178,6 +178,16 @@ def _unpack_header(packed: bytes) -> SnapshotHeader:
     )
 
 
+def read_header(file: DiskFile) -> SnapshotHeader:
+    """Of a file that was written here. Raises DataDirectoryError."""
+    parser = SnapshotParser(file.path)
+    for _ in parser.feed(file.read(0, _HEAD.size + _HEADER_BYTES_MAX)):
+        break
+    if parser.header is None:
+        raise errors.DataDirectoryError(f"{file.path} is damaged: it has no header")
+    return parser.header
+
+
 def read_file(file: DiskFile) -> Iterator[bytes]:
     offset = 0
     while data := file.read(offset, _READ_BYTES):

@@ -1,6 +1,7 @@
 """Servers together, on virtual time. Where a rule is one that pysyncobj breaks, `test_defects.py` has it."""
 
 import asyncio
+import dataclasses
 import itertools
 
 import pytest
@@ -165,6 +166,25 @@ def test_a_snapshot_goes_on_where_the_connection_broke() -> None:
         assert late.machine.dump() == leader.machine.dump()
 
     simulate(story, snapshot_entries=100, trailing_entries=0, snapshot_chunk_bytes=200)
+
+
+def test_a_snapshot_that_is_newer_than_noted_is_sent_as_what_it_is() -> None:
+    """Found by a seed: a snapshot has its name a moment before it is noted, and was sent under the last one's index;
+    the follower refused it for ever."""
+
+    async def story(cluster: SimulatedCluster) -> None:
+        leader = await elected(cluster)
+        late = followers(cluster)[0]
+        cluster.kill(late.id)
+        await put(leader, *range(60))
+        assert leader.node is not None
+        snapshots = leader.node._snapshots
+        assert snapshots.last is not None
+        snapshots.last = dataclasses.replace(snapshots.last, index=snapshots.last.index - 3)
+        await cluster.start(late.id)
+        assert await cluster.until(lambda: late.machine.index == 60)
+
+    simulate(story, snapshot_entries=50, trailing_entries=0)
 
 
 def test_a_burst_is_applied_in_slices_between_which_the_loop_goes_on() -> None:
