@@ -9,11 +9,12 @@ from __future__ import annotations
 
 from raftnomad.model.allocation import AllocDeploymentStatus, AllocNetworkStatus, DesiredTransition, TaskState
 from raftnomad.model.evaluation import Evaluation
-from raftnomad.model.job import Job, JobSubmission
+from raftnomad.model.job import Job, JobSubmission, JobVersionTag
 from raftnomad.model.namespace import Namespace
 from raftnomad.model.node import DrainStrategy, Node, NodeEvent, NodePool
 from raftnomad.model.plan import Plan
 from raftnomad.model.row import Row
+from raftnomad.model.scaling import ScalingEvent
 from raftnomad.model.scheduler_configuration import SchedulerConfiguration
 
 
@@ -236,6 +237,40 @@ class ReconcileSummaries(Command, frozen=True, kw_only=True):
     """Recount every job summary from the allocations."""
 
 
+class ScaleJob(Command, frozen=True, kw_only=True):
+    """Another count for one group, as a new version; without a count only the event is kept.
+
+    Rejected while a deployment of the job goes on, and beyond what the group's scaling policy allows.
+    """
+
+    namespace: str = "default"
+    job_id: str = ""
+    group: str = ""
+    count: int | None = None
+    job_modify_index: int | None = None
+    """The JobModifyIndex that the job must have, when it is given."""
+    count_max: int = 0
+    """Of all groups together; 0 is no limit."""
+    event: ScalingEvent = ScalingEvent()
+    evaluation: Evaluation | None = None
+
+
+class TagJobVersion(Command, frozen=True, kw_only=True):
+    """A version with a tag is kept however old it gets; without a tag: the version that has this name loses it."""
+
+    namespace: str = "default"
+    job_id: str = ""
+    name: str = ""
+    version: int = 0
+    tag: JobVersionTag | None = None
+
+
+class DeleteEvaluations(Command, frozen=True, kw_only=True):
+    """Forget evaluations by hand. Rejected while the broker is not paused, and when one of them cannot be spared."""
+
+    eval_ids: tuple[str, ...] = ()
+
+
 KINDS: dict[int, type[Command]] = {
     1: ClaimLeadership,
     2: RegisterJob,
@@ -261,4 +296,7 @@ KINDS: dict[int, type[Command]] = {
     22: CollectGarbage,
     23: ReconcileSummaries,
     24: PromoteDeployment,
+    25: ScaleJob,
+    26: TagJobVersion,
+    27: DeleteEvaluations,
 }

@@ -28,6 +28,7 @@ from raftnomad.model.job import Job, JobSubmission, JobSummary
 from raftnomad.model.namespace import Namespace
 from raftnomad.model.node import Node, NodePool
 from raftnomad.model.resources import AllocatedResources
+from raftnomad.model.scaling import JobScalingEvents
 from raftnomad.model.scheduler_configuration import SchedulerConfiguration
 
 FORMAT = 1
@@ -53,6 +54,7 @@ TABLE_TAGS = {
     "evaluations": 19,
     "allocations": 20,
     "outcomes": 21,
+    "scaling_events": 22,
 }
 _PLAIN = {
     "namespaces": PlainRows(Namespace),
@@ -61,6 +63,7 @@ _PLAIN = {
     "nodes": PlainRows(Node),
     "job_submissions": PlainRows(JobSubmission),
     "summaries": PlainRows(JobSummary),
+    "scaling_events": PlainRows(JobScalingEvents),
     "deployments": PlainRows(Deployment),
     "evaluations": PlainRows(Evaluation),
 }

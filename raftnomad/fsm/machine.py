@@ -21,6 +21,7 @@ from raftnomad.fsm.apply import (
     node_pools,
     nodes,
     plans,
+    scaling,
     scheduler_configuration,
 )
 from raftnomad.fsm.changes import Changes, Feed
@@ -30,6 +31,7 @@ from raftnomad.fsm.commands import (
     ClaimLeadership,
     CollectGarbage,
     Command,
+    DeleteEvaluations,
     DeleteNamespaces,
     DeleteNodePools,
     DeregisterJob,
@@ -40,8 +42,10 @@ from raftnomad.fsm.commands import (
     RegisterJob,
     RegisterNode,
     RevertJob,
+    ScaleJob,
     SetAllocationHealth,
     SetSchedulerConfiguration,
+    TagJobVersion,
     TransitionAllocations,
     UpdateAllocations,
     UpdateDeployment,
@@ -81,6 +85,9 @@ APPLY: dict[type[Command], Callable[[Transaction, Any], Outcome]] = {
     DeleteNamespaces: namespaces.delete,
     CollectGarbage: garbage.collect,
     ReconcileSummaries: garbage.reconcile_summaries,
+    ScaleJob: scaling.scale,
+    TagJobVersion: jobs.tag_version,
+    DeleteEvaluations: evaluations.delete,
 }
 
 

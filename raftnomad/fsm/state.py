@@ -17,6 +17,7 @@ from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.job import Job, JobSubmission, JobSummary
 from raftnomad.model.namespace import Namespace
 from raftnomad.model.node import Node, NodePool
+from raftnomad.model.scaling import JobScalingEvents
 from raftnomad.model.scheduler_configuration import PreemptionConfig, SchedulerConfiguration
 from raftnomad.model.status import (
     ACTIVE_DEPLOYMENT_STATUSES,
@@ -130,6 +131,7 @@ class State:
         """Newest first; the first one is the row of `jobs` itself."""
         self.job_submissions: Table[tuple[str, str, int], JobSubmission] = Table("job_submissions")
         self.summaries: Table[JobKey, JobSummary] = Table("summaries")
+        self.scaling_events: Table[JobKey, JobScalingEvents] = Table("scaling_events")
         self._evaluations_by_job: Index[str, Evaluation] = Index(_job_of)
         self.open_evaluations = Counts(
             lambda evaluation: _job_of(evaluation) if evaluation.status in OPEN_EVAL_STATUSES else None
@@ -169,6 +171,7 @@ class State:
             self.jobs,
             self.job_submissions,
             self.summaries,
+            self.scaling_events,
             self.deployments,
             self.evaluations,
             self.allocations,

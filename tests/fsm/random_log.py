@@ -18,6 +18,7 @@ from raftnomad.fsm.commands import (
     ClaimLeadership,
     CollectGarbage,
     Command,
+    DeleteEvaluations,
     DeleteNamespaces,
     DeleteNodePools,
     DeregisterJob,
@@ -28,8 +29,10 @@ from raftnomad.fsm.commands import (
     RegisterJob,
     RegisterNode,
     RevertJob,
+    ScaleJob,
     SetAllocationHealth,
     SetSchedulerConfiguration,
+    TagJobVersion,
     TransitionAllocations,
     UpdateAllocations,
     UpdateDeployment,
@@ -45,11 +48,12 @@ from raftnomad.fsm.machine import StateMachine
 from raftnomad.fsm.state import State
 from raftnomad.model.allocation import AllocDeploymentStatus, DesiredTransition
 from raftnomad.model.deployment import DeploymentState
-from raftnomad.model.job import JobSubmission
+from raftnomad.model.job import JobSubmission, JobVersionTag
 from raftnomad.model.namespace import Namespace
 from raftnomad.model.node import DrainStrategy, NodeEvent, NodePool
 from raftnomad.model.plan import AllocStop, AllocUpdate, DeploymentUpdate
 from raftnomad.model.policies import PeriodicConfig
+from raftnomad.model.scaling import ScalingEvent
 from raftnomad.model.scheduler_configuration import SchedulerConfiguration
 from tests.makers import (
     SECOND,
@@ -80,6 +84,10 @@ class RandomLog:
             (2, self.deregister_job),
             (1, self.revert_job),
             (1, lambda: MarkJobStable(job_id=self.job_id(), version=self.random.randrange(4))),
+            (2, self.scale),
+            (1, self.tag),
+            (1, lambda: DeleteEvaluations(eval_ids=tuple(self.some(self.state.evaluations)))),
+            (1, self.pause),
             (5, self.register_node),
             (1, lambda: DeregisterNode(node_ids=(self.node_id(),))),
             (3, self.node_status),
@@ -154,6 +162,24 @@ class RandomLog:
 
     def revert_job(self) -> Command:
         return RevertJob(job_id=self.job_id(), version=self.random.randrange(6), evaluation=self.an_evaluation())
+
+    def scale(self) -> Command:
+        return ScaleJob(
+            job_id=self.job_id(),
+            group="web",
+            count=self.pick(None, 0, 1, 3),
+            event=ScalingEvent(message="an event", meta={"by": "chance"}),
+            evaluation=self.an_evaluation(),
+        )
+
+    def pause(self) -> Command:
+        configuration = SchedulerConfiguration(pause_eval_broker=self.pick(True, False))
+        return SetSchedulerConfiguration(configuration=configuration)
+
+    def tag(self) -> Command:
+        name = self.pick("good", "better")
+        tag = JobVersionTag(name=name) if self.random.random() < 0.7 else None
+        return TagJobVersion(job_id=self.job_id(), name=name, version=self.random.randrange(6), tag=tag)
 
     def register_node(self) -> Command:
         number = self.random.randrange(1, 8)

@@ -6,8 +6,9 @@ from collections.abc import Iterable
 
 from msgspec.structs import replace
 
-from raftnomad.fsm.commands import UpsertEvaluations
+from raftnomad.fsm.commands import DeleteEvaluations, UpsertEvaluations
 from raftnomad.fsm.outcome import Applied, Outcome, Rejected
+from raftnomad.fsm.state import State, uses_node
 from raftnomad.fsm.transaction import Transaction
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.status import EvalStatus
@@ -66,3 +67,22 @@ def _cancel_blocked(txn: Transaction, successful: Evaluation) -> None:
                     modify_time_ns=txn.time_ns,
                 )
             )
+
+
+def delete(txn: Transaction, command: DeleteEvaluations) -> Outcome:
+    """All of them or none. While the broker hands evaluations out, one that is deleted might be at work."""
+    if not txn.state.scheduler_configuration.pause_eval_broker:
+        return Rejected(txn.index, "eval broker is enabled; eval broker must be paused to delete evals")
+    for eval_id in command.eval_ids:
+        if eval_id not in txn.state.evaluations:
+            return Rejected(txn.index, "eval not found")
+        if not can_be_spared(txn.state, eval_id):
+            return Rejected(txn.index, f"eval {eval_id} is not safe to delete")
+    for eval_id in dict.fromkeys(command.eval_ids):
+        txn.remove_evaluation(txn.state.evaluations[eval_id])
+    return Applied(txn.index, value=txn.index)
+
+
+def can_be_spared(state: State, eval_id: str) -> bool:
+    """Nothing that was placed for it still runs."""
+    return not any(uses_node(alloc) for alloc in state.allocations_of_evaluation(eval_id))

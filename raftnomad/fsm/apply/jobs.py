@@ -6,7 +6,7 @@ from msgspec.structs import replace
 
 from raftnomad.fsm import summaries
 from raftnomad.fsm.apply import evaluations
-from raftnomad.fsm.commands import DeregisterJob, MarkJobStable, RegisterJob, RevertJob
+from raftnomad.fsm.commands import DeregisterJob, MarkJobStable, RegisterJob, RevertJob, TagJobVersion
 from raftnomad.fsm.outcome import Applied, Outcome, Rejected
 from raftnomad.fsm.state import JobKey, is_terminal
 from raftnomad.fsm.transaction import Transaction
@@ -144,6 +144,8 @@ def forget(txn: Transaction, key: JobKey) -> None:
             txn.remove(txn.state.job_submissions, (*key, version.version))
     txn.remove(txn.state.job_versions, key)
     txn.remove_job(key)
+    if key in txn.state.scaling_events:
+        txn.remove(txn.state.scaling_events, key)
     if key in txn.state.summaries:
         txn.remove(txn.state.summaries, key)
 
@@ -190,12 +192,37 @@ def mark_stable(txn: Transaction, command: MarkJobStable) -> Outcome:
 
 
 def set_stable(txn: Transaction, key: JobKey, version: int, stable: bool) -> None:
+    job = _kept_version(txn, key, version)
+    if job is not None and job.stable != stable:
+        _rewrite_version(txn, key, replace(job, stable=stable, modify_index=txn.index))
+
+
+def _rewrite_version(txn: Transaction, key: JobKey, job: Job) -> None:
+    """The version is marked, and stays the version that it is."""
+    versions = txn.state.job_versions[key]
+    if job.version == versions[0].version:
+        txn.set_newest_version(job)
+    else:
+        rewritten = tuple(job if one.version == job.version else one for one in versions)
+        txn.put(txn.state.job_versions, key, rewritten)
+
+
+def tag_version(txn: Transaction, command: TagJobVersion) -> Outcome:
+    """A version has one tag, a name stands for one version."""
+    key = (command.namespace, command.job_id)
     versions = txn.state.job_versions.get(key, ())
-    for position, job in enumerate(versions):
-        if job.version != version or job.stable == stable:
-            continue
-        marked = replace(job, stable=stable, modify_index=txn.index)
-        if position == 0:
-            txn.set_newest_version(marked)
-        else:
-            txn.put(txn.state.job_versions, key, (*versions[:position], marked, *versions[position + 1 :]))
+    named = next((job for job in versions if job.version_tag and job.version_tag.name == command.name), None)
+    if command.tag is None:
+        if named is None:
+            return Rejected(txn.index, f'tag "{command.name}" not found on job "{command.job_id}"')
+        _rewrite_version(txn, key, replace(named, version_tag=None, modify_index=txn.index))
+        _keep_versions(txn, key, txn.state.job_versions[key])
+        return Applied(txn.index)
+    job = _kept_version(txn, key, command.version)
+    if job is None:
+        return Rejected(txn.index, f'job "{command.job_id}" version {command.version} not found')
+    if named is not None and named.version != job.version:
+        reason = f'tag "{command.name}" already exists on a different version of job "{command.job_id}"'
+        return Rejected(txn.index, reason)
+    _rewrite_version(txn, key, replace(job, version_tag=command.tag, modify_index=txn.index))
+    return Applied(txn.index)

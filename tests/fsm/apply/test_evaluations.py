@@ -1,7 +1,8 @@
 from __future__ import annotations
 
-from raftnomad.fsm.commands import ClaimLeadership, UpsertEvaluations
+from raftnomad.fsm.commands import ClaimLeadership, DeleteEvaluations, SetSchedulerConfiguration, UpsertEvaluations
 from raftnomad.model.allocation import AllocMetric
+from raftnomad.model.scheduler_configuration import SchedulerConfiguration
 from tests.fsm.cluster import Cluster
 from tests.makers import an_evaluation, an_id, changed
 
@@ -55,3 +56,18 @@ def test_a_former_leader_is_refused_and_a_user_is_not(cluster: Cluster) -> None:
     cluster.apply(ClaimLeadership(server_id="two"))
     assert "stale leader" in cluster.refuse(UpsertEvaluations(evaluations=(an_evaluation(2),), epoch=epoch))
     cluster.apply(UpsertEvaluations(evaluations=(an_evaluation(3),)))
+
+
+def test_evaluations_are_deleted_by_hand_while_the_broker_is_paused_unless_something_of_them_runs(
+    cluster: Cluster,
+) -> None:
+    cluster.with_node()
+    cluster.place(cluster.with_job(), 1)
+    cluster.apply(UpsertEvaluations(evaluations=(an_evaluation(2),)))
+    needed, spare = an_id(1, "eval"), an_id(2, "eval")
+    assert "must be paused" in cluster.refuse(DeleteEvaluations(eval_ids=(spare,)))
+    cluster.apply(SetSchedulerConfiguration(configuration=SchedulerConfiguration(pause_eval_broker=True)))
+    assert cluster.refuse(DeleteEvaluations(eval_ids=(spare, needed))) == f"eval {needed} is not safe to delete"
+    assert cluster.refuse(DeleteEvaluations(eval_ids=(spare, an_id(9, "none")))) == "eval not found"
+    cluster.apply(DeleteEvaluations(eval_ids=(spare, spare)))
+    assert list(cluster.state.evaluations) == [needed]

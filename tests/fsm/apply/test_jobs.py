@@ -6,6 +6,7 @@ from raftnomad.fsm.commands import (
     MarkJobStable,
     RegisterJob,
     RevertJob,
+    TagJobVersion,
     UpdateAllocations,
     UpsertNamespaces,
 )
@@ -212,3 +213,34 @@ def test_a_dispatched_job_is_an_ordinary_one(cluster: Cluster) -> None:
     assert cluster.state.jobs["default", "pay"].status == "running"
     cluster.with_job("pay/dispatch-1", type="batch", parameterized_job=ParameterizedJobConfig(), dispatched=True)
     assert cluster.state.jobs["default", "pay/dispatch-1"].status == "pending"
+
+
+def tag(version: int, name: str = "good") -> TagJobVersion:
+    return TagJobVersion(job_id="web", version=version, name=name, tag=JobVersionTag(name=name))
+
+
+def tags(cluster: Cluster) -> dict[int, str]:
+    return {job.version: job.version_tag.name for job in cluster.state.job_versions[KEY] if job.version_tag}
+
+
+def test_a_version_has_one_tag_and_a_name_stands_for_one_version(cluster: Cluster) -> None:
+    cluster.with_job()
+    cluster.with_job(count=2, number=2)
+    cluster.apply(tag(0))
+    assert cluster.refuse(tag(1)) == 'tag "good" already exists on a different version of job "web"'
+    cluster.apply(tag(0, "better"))
+    cluster.apply(tag(1))
+    assert tags(cluster) == {0: "better", 1: "good"}
+    assert cluster.state.jobs[KEY] is cluster.state.job_versions[KEY][0]
+    assert cluster.refuse(tag(7)) == 'job "web" version 7 not found'
+
+
+def test_a_version_without_its_tag_is_kept_no_longer_than_others(cluster: Cluster) -> None:
+    cluster.with_job(count=0)
+    cluster.apply(tag(0))
+    for count in range(1, 8):
+        cluster.with_job(count=count, number=2 + count)
+    assert versions(cluster) == [7, 6, 5, 4, 3, 2, 0]
+    cluster.apply(TagJobVersion(job_id="web", name="good"))
+    assert versions(cluster) == [7, 6, 5, 4, 3, 2]
+    assert cluster.refuse(TagJobVersion(job_id="web", name="good")) == 'tag "good" not found on job "web"'
