@@ -20,6 +20,7 @@ from raftnomad.drivers.raw_exec import RawExecDriver
 from raftnomad.drivers.registry import load_drivers
 from raftnomad.identifiers import RandomBytes
 from raftnomad.model.node import (
+    ClientHostNetworkConfig,
     ClientHostVolumeConfig,
     NodeReservedCpuResources,
     NodeReservedDiskResources,
@@ -93,6 +94,12 @@ def client_settings(config: AgentConfig, data_dir: Path, http_address: str) -> C
         name: ClientHostVolumeConfig(name=name, path=volume.path, read_only=volume.read_only)
         for name, volume in client.host_volume.items()
     }
+    networks = {
+        name: ClientHostNetworkConfig(
+            name=name, cidr=network.cidr, interface=network.interface, reserved_ports=network.reserved_ports
+        )
+        for name, network in client.host_network.items()
+    }
     return ClientSettings(
         data_dir=data_dir,
         alloc_dir=Path(client.alloc_dir) if client.alloc_dir else None,
@@ -116,6 +123,7 @@ def client_settings(config: AgentConfig, data_dir: Path, http_address: str) -> C
         reserved=reserved,
         node_max_allocs=client.node_max_allocs,
         host_volumes=volumes,
+        host_networks=networks,
         max_kill_timeout_s=client.max_kill_timeout_ns / SECOND,
         gc_interval_s=client.gc_interval_ns / SECOND,
         gc_max_allocs=client.gc_max_allocs,

@@ -87,8 +87,8 @@ def _pattern(path: str) -> str:
     parts = path.split(".")
     if len(parts) == 2 and parts[0] == "plugin":
         return "plugin.*"
-    if len(parts) == 3 and parts[1] == "host_volume":
-        return "client.host_volume.*"
+    if len(parts) == 3 and parts[1] in ("host_volume", "host_network"):
+        return f"client.{parts[1]}.*"
     return path
 
 

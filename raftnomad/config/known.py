@@ -31,7 +31,7 @@ WITHOUT_EFFECT: dict[str, frozenset[str]] = {
         preferred_address_family network_speed disk_free_mb reservable_cores client_min_port
         client_max_port gc_parallel_destroys gc_volumes_on_node_gc no_host_uuid disable_remote_exec
         template cni_path cni_config_dir bridge_network_name bridge_network_subnet
-        bridge_network_subnet_ipv6 bridge_network_hairpin_mode host_network
+        bridge_network_subnet_ipv6 bridge_network_hairpin_mode
         bind_wildcard_default_host_network cgroup_parent nomad_service_discovery artifact
         drain_on_shutdown users log_file fingerprint default_ineligible intro_token"""
     ),
@@ -51,4 +51,5 @@ WITHOUT_EFFECT: dict[str, frozenset[str]] = {
     ),
     "plugin.*": frozenset(("args", "enabled")),
     "client.host_volume.*": frozenset(),
+    "client.host_network.*": frozenset(),
 }

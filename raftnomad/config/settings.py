@@ -84,6 +84,14 @@ class HostVolume(Row, frozen=True, kw_only=True):
     read_only: bool = False
 
 
+class HostNetwork(Row, frozen=True, kw_only=True):
+    """A name for addresses of this machine: those in a range, those of an interface, or both at once."""
+
+    cidr: str = ""
+    interface: str = ""
+    reserved_ports: str = ""
+
+
 class ClientConfig(Row, frozen=True, kw_only=True):
     enabled: bool = False
     servers: tuple[str, ...] = ()
@@ -102,6 +110,7 @@ class ClientConfig(Row, frozen=True, kw_only=True):
     max_dynamic_port: int = 32000
     reserved: Reserved = Reserved()
     host_volume: dict[str, HostVolume] = {}
+    host_network: dict[str, HostNetwork] = {}
     max_kill_timeout_ns: int = 30 * SECOND
     node_max_allocs: int = 0
     gc_interval_ns: int = MINUTE
