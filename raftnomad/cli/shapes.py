@@ -38,7 +38,7 @@ _ADDED: dict[type[Row], dict[str, Any]] = {
 _REMOVED: dict[type[Row], set[str]] = {
     Allocation: {"AllocStates", "SharedResources", "SigningKeyID"},
     AllocListStub: {"DesiredTransition"},
-    ClientHostVolumeConfig: {"ID", "Name"},
+    ClientHostVolumeConfig: {"Name"},
     Deployment: {"EvalPriority"},
     DeploymentState: {"AutoPromote"},
     Evaluation: {"LeaderACL"},
