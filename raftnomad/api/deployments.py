@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from raftnomad.api import answers, stubs
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
@@ -16,6 +18,7 @@ from raftnomad.api.requests import (
 from raftnomad.clock import rfc3339
 from raftnomad.errors import BadRequest, RaftnomadError
 from raftnomad.fsm.commands import PromoteDeployment, SetAllocationHealth, UpdateDeployment
+from raftnomad.fsm.rollback import BY_USER, UNHEALTHY, failure
 from raftnomad.fsm.state import State
 from raftnomad.identifiers import new_id
 from raftnomad.model import wire
@@ -26,7 +29,6 @@ from raftnomad.web import Answer, Request
 
 LOOKUP = "deployment lookup failed: "
 
-FAILED_BY_USER = "Deployment marked as failed"
 PAUSED = "Deployment is paused"
 RUNNING = "Deployment is running"
 
@@ -70,13 +72,14 @@ async def deployment_allocations(context: Context, request: Request) -> Answer:
 async def fail_deployment(context: Context, request: Request) -> Answer:
     deployment = await _active(context, _identifier(request), "fail")
     evaluation = _evaluation(context, deployment)
-    reverted = _version_to_revert_to(context.server.state, deployment)
+    description, reverted = failure(context.server.state, deployment, BY_USER)
     applied = await context.server.propose(
         UpdateDeployment(
             deployment_id=deployment.id,
             status=DeploymentStatus.FAILED,
-            status_description=FAILED_BY_USER,
+            status_description=description,
             evaluations=(evaluation,),
+            rollback_to=reverted,
         )
     )
     return _updated(applied.index, evaluation, reverted)
@@ -130,7 +133,7 @@ async def set_allocation_health(context: Context, request: Request) -> Answer:
         if identifier not in context.server.state.allocations:
             raise RaftnomadError(f'unknown alloc "{identifier}"')
     evaluation = _evaluation(context, deployment)
-    reverted = _version_to_revert_to(context.server.state, deployment) if unhealthy else None
+    reverted = _version_to_revert_to(context.server.state, deployment, unhealthy)
     applied = await context.server.propose(
         SetAllocationHealth(
             deployment_id=deployment.id,
@@ -196,13 +199,12 @@ def _evaluation(context: Context, deployment: Deployment) -> Evaluation:
     )
 
 
-def _version_to_revert_to(state: State, deployment: Deployment) -> int | None:
-    """Which version the leader will bring back when this deployment has failed; None when none."""
-    groups = (deployment.task_groups or {}).values()
-    if not any(group.auto_revert for group in groups):
+def _version_to_revert_to(state: State, deployment: Deployment, unhealthy: Sequence[str]) -> int | None:
+    """Which version the verdict brings back; None when none."""
+    if not unhealthy:
         return None
-    versions = state.job_versions.get((deployment.namespace, deployment.job_id), ())
-    return next((job.version for job in versions if job.stable and job.version != deployment.job_version), None)
+    groups = {state.allocations[identifier].task_group: None for identifier in unhealthy}
+    return failure(state, deployment, UNHEALTHY, groups)[1]
 
 
 def _updated(index: int, evaluation: Evaluation | None, reverted_version: int | None = None) -> Answer:

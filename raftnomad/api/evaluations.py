@@ -6,18 +6,25 @@ from collections.abc import Iterable, Iterator
 
 import msgspec
 
-from raftnomad.api import shown, stubs
+from raftnomad.api import answers, shown, stubs
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
+from raftnomad.api.filters import Filter
 from raftnomad.api.listing import BY_CREATION, BY_ID, Listing, check_id, check_id_prefix
 from raftnomad.api.query import flag, query
-from raftnomad.errors import BadRequest
+from raftnomad.api.requests import EvalDeleteRequest
+from raftnomad.errors import BadRequest, RaftnomadError
+from raftnomad.fsm.apply.evaluations import can_be_spared
+from raftnomad.fsm.commands import DeleteEvaluations
 from raftnomad.fsm.state import State
+from raftnomad.model import wire
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.web import Answer, Request
 
 LOOKUP = "failed to lookup eval: eval lookup failed: "
 PREFIX_LOOKUP = "eval lookup failed: "
+DELETE_MAX = 1000
+"""In one command."""
 
 
 async def list_evaluations(context: Context, request: Request) -> Answer:
@@ -95,6 +102,31 @@ def _related(state: State, evaluation: Evaluation) -> Iterator[Evaluation]:
                 seen.add(identifier)
                 waiting.append(relative)
                 yield relative
+
+
+async def delete_evaluations(context: Context, request: Request) -> Answer:
+    """By their ids, or all that a filter matches and that can be spared. Only while the broker is paused."""
+    asked = wire.decode(EvalDeleteRequest, request.body)
+    expression = asked.filter or request.get("filter")
+    identifiers = asked.eval_ids or ()
+    if not identifiers and not expression:
+        raise BadRequest("evals must be deleted by either ID or filter")
+    await context.server.consistent_read()
+    state = context.server.state
+    if not state.scheduler_configuration.pause_eval_broker:
+        raise RaftnomadError("eval broker is enabled; eval broker must be paused to delete evals")
+    if identifiers and expression:
+        raise BadRequest("evals cannot be deleted by both ID and filter")
+    if expression:
+        matches = Filter(expression, Evaluation)
+        identifiers = tuple(
+            row.id for row in state.evaluations.values() if matches(row) and can_be_spared(state, row.id)
+        )
+    index = 0
+    for start in range(0, len(identifiers), DELETE_MAX):
+        command = DeleteEvaluations(eval_ids=identifiers[start : start + DELETE_MAX])
+        index = (await context.server.propose(command)).index
+    return answers.written(index, {"Count": len(identifiers)})
 
 
 async def evaluation_allocations(context: Context, request: Request) -> Answer:

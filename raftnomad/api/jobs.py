@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from raftnomad.api import answers, shown, stubs
+from raftnomad.api import answers, scaling, shown, stubs
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
 from raftnomad.api.listing import BY_NAMESPACE_AND_ID, Listing
@@ -49,7 +49,7 @@ async def read_job(context: Context, request: Request) -> Answer:
         job = state.jobs.get(key)
         if job is None:
             return Found(index=state.table_index("jobs"), missing=NOT_FOUND)
-        return Found(index=job.modify_index, value=job)
+        return Found(index=job.modify_index, value=shown.job(job))
 
     return await query(context, request, [_watch_one("jobs", key)], read)
 
@@ -70,14 +70,16 @@ async def job_versions(context: Context, request: Request) -> Answer:
     key = _key(request)
     diffs = flag(request, "diffs")
     against = _version(request, "diff_version")
-    if request.get("diff_tag"):
-        return answers.text("version tags are not built yet", 501)
+    tag = request.get("diff_tag")
 
     def read(state: State) -> Found:
         versions = state.job_versions.get(key)
         if not versions:
             return Found(index=state.table_index("job_versions"), missing="job versions not found")
-        value = {"Versions": versions, "Diffs": _diffs(versions, against) if diffs else None}
+        value = {
+            "Versions": [shown.job(job) for job in versions],
+            "Diffs": _diffs(versions, against, tag) if diffs else None,
+        }
         return Found(index=state.table_index("job_versions"), value=value)
 
     return await query(context, request, [_watch_one("job_versions", key)], read, inline_meta=True)
@@ -95,13 +97,18 @@ def _version(request: Request, name: str) -> int | None:
     return int(text)
 
 
-def _diffs(versions: tuple[Job, ...], against: int | None) -> list[JobDiff]:
+def _diffs(versions: tuple[Job, ...], against: int | None, tag: str) -> list[JobDiff]:
     """Of each version against the one before it, or against one that is named."""
-    if against is None:
+    if tag:
+        base = next((job for job in versions if job.version_tag and job.version_tag.name == tag), None)
+        if base is None:
+            raise RaftnomadError(f'tag "{tag}" not found')
+    elif against is None:
         return [job_diff(old, new, contextual=True) for new, old in pairwise(versions)]
-    base = next((job for job in versions if job.version == against), None)
-    if base is None:
-        raise RaftnomadError(f"version {against} not found")
+    else:
+        base = next((job for job in versions if job.version == against), None)
+        if base is None:
+            raise RaftnomadError(f"version {against} not found")
     return [job_diff(base, job, contextual=True) for job in versions]
 
 
@@ -209,10 +216,11 @@ async def job_scale_status(context: Context, request: Request) -> Answer:
             "JobStopped": job.stop,
             "TaskGroups": _scale_of_groups(state, job),
         }
-        index = max(job.modify_index, state.table_index("allocations"))
+        events = state.scaling_events.get(key)
+        index = max(job.modify_index, state.table_index("allocations"), events.modify_index if events else 0)
         return Found(index=index, value=value)
 
-    watch: list[WatchKey] = [_watch_one("jobs", key), ("allocations", "job", key)]
+    watch: list[WatchKey] = [_watch_one("jobs", key), ("allocations", "job", key), _watch_one("scaling_events", key)]
     return await query(context, request, watch, read)
 
 
@@ -229,7 +237,7 @@ def _scale_of_groups(state: State, job: Job) -> dict[str, dict[str, object]]:
             "Running": sum(alloc.client_status == "running" for alloc in live),
             "Healthy": sum(healthy is True for healthy in health),
             "Unhealthy": sum(healthy is False for healthy in health),
-            "Events": None,
+            "Events": scaling.events_of_group(state, job, group.name),
         }
     return counts
 

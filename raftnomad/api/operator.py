@@ -112,7 +112,10 @@ async def write_scheduler_configuration(context: Context, request: Request) -> A
     try:
         asked = wire.decode(SchedulerConfiguration, request.body)
     except BadRequest as error:
-        raise BadRequest(f"Error parsing scheduler config: {error}") from None
+        text = str(error).replace(
+            "SchedulerAlgorithm of type string", "SchedulerAlgorithm of type api.SchedulerAlgorithm"
+        )
+        raise BadRequest(f"Error parsing scheduler config: {text}") from None
     if asked.node_limit_for_feasibility_checks < 0:
         raise BadRequest(
             f"Error parsing scheduler config: json: cannot unmarshal number {asked.node_limit_for_feasibility_checks} "

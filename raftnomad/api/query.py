@@ -70,22 +70,24 @@ async def query(
     *,
     inline_meta: bool = False,
     also: Sequence[str] = (),
+    question: str = "",
 ) -> Response:
     """Answer `request` with what `read` gives, waiting on `watch` when `?index` asks for something newer.
 
     also: tables that the answer depends on besides those that are watched.
+    question: what the answer depends on besides the URL and the state, such as the request's body.
     inline_meta: the body is an object that carries Index, LastContact and so on itself.
     """
     asked = options(request)
     if not asked.stale:
         await context.server.consistent_read()
     tables = (*dict.fromkeys(key[0] for key in watch), *also)
-    question = (request.path, tuple(item for item in request.query if item[0] not in _NOT_OF_THE_QUESTION))
+    key = (request.path, question, tuple(item for item in request.query if item[0] not in _NOT_OF_THE_QUESTION))
 
     async def look() -> Encoded:
         state = context.server.state
         version = tuple(state.table_index(table) for table in tables)
-        return await context.encoded.get(question, version, lambda: read(state))
+        return await context.encoded.get(key, version, lambda: read(state))
 
     if not asked.index:
         return _response(context, asked, await look(), inline_meta)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
 from raftnomad.model.job import JobSubmission
@@ -63,6 +65,37 @@ class JobStabilityRequest(Row, frozen=True, kw_only=True):
     job_id: str = ""
     job_version: int = 0
     stable: bool = False
+
+
+class ScalingRequest(Row, frozen=True, kw_only=True):
+    count: int | None = None
+    target: dict[str, str] | None = None
+    message: str = ""
+    error: bool = False
+    meta: dict[str, Any] | None = None
+    job_modify_index: int = 0
+    policy_override: bool = False
+
+
+class JobTagRequest(Row, frozen=True, kw_only=True):
+    version: int = 0
+    description: str = ""
+    latest: bool = False
+
+
+class JobStatusesJob(Row, frozen=True, kw_only=True):
+    id: str = ""
+    namespace: str = ""
+
+
+class JobStatusesRequest(Row, frozen=True, kw_only=True):
+    jobs: tuple[JobStatusesJob, ...] | None = None
+    include_children: bool = False
+
+
+class EvalDeleteRequest(Row, frozen=True, kw_only=True):
+    eval_ids: tuple[str, ...] | None = None
+    filter: str = ""
 
 
 class DeploymentPauseRequest(Row, frozen=True, kw_only=True):

@@ -66,10 +66,14 @@ async def search_prefix(context: Context, request: Request) -> Answer:
         index = max((state.table_index(_TABLES[name]) for name in contexts if name in _TABLES), default=0)
         return Found(index=index, value={"Matches": matches, "Truncations": truncations})
 
-    # The body is part of the question; waiting is not offered here.
-    freshness = tuple(item for item in request.query if item[0] == "stale")
-    question = replace(request, path=f"{request.path} {asked} {namespace}", query=freshness)
-    return await query(context, question, [(table,) for table in _TABLES.values()], read, inline_meta=True)
+    return await _answer(context, request, f"{asked} {namespace}", read)
+
+
+async def _answer(context: Context, request: Request, question: str, read: Callable[[State], Found]) -> Answer:
+    """Waiting is not offered here."""
+    at_once = replace(request, query=tuple(item for item in request.query if item[0] == "stale"))
+    watch = [(table,) for table in _TABLES.values()]
+    return await query(context, at_once, watch, read, inline_meta=True, question=question)
 
 
 def _may_be_id(prefix: str) -> bool:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import msgspec
 from msgspec.structs import replace
 
+from raftnomad.api import scaling_policies
 from raftnomad.model.allocation import Allocation, DesiredTransition, TaskEvent, TaskState
 from raftnomad.model.evaluation import Evaluation
+from raftnomad.model.job import Job
 from raftnomad.model.node import Node
 from raftnomad.model.resources import AllocatedResources, AllocatedTaskResources, Resources
 from raftnomad.model.row import ZERO_TIME
@@ -21,6 +23,17 @@ class ShownNode(Node, frozen=True, kw_only=True):
 def node(row: Node) -> ShownNode:
     fields = {name: getattr(row, name) for name in row.__struct_fields__}
     return ShownNode(**{**fields, "secret_id": "", "drain": row.drain_strategy is not None})
+
+
+def job(row: Job) -> Job:
+    """With scaling policies as `api/scaling.py` knows them."""
+    if not any(group.scaling is not None for group in row.task_groups or ()):
+        return row
+    groups = tuple(
+        replace(group, scaling=scaling_policies.of_group(row, group)) if group.scaling is not None else group
+        for group in row.task_groups or ()
+    )
+    return replace(row, task_groups=groups)
 
 
 def evaluation(row: Evaluation) -> Evaluation:

@@ -229,7 +229,7 @@ async def test_what_a_job_has_not_yet_is_empty_and_no_error(ask: Asked) -> None:
     assert (await ask.get("/v1/job/web/scale"))["TaskGroups"]["web"]["Desired"] == 1
 
 
-@pytest.mark.parametrize("suffix", ["dispatch", "periodic/force", "scale", "versions/v1/tag"])
+@pytest.mark.parametrize("suffix", ["dispatch", "periodic/force"])
 async def test_what_is_not_built_says_so_by_name(ask: Asked, suffix: str) -> None:
     status, message = await ask.refused("PUT", f"/v1/job/web/{suffix}", b"{}")
     assert status == 501
