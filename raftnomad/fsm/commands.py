@@ -271,6 +271,35 @@ class DeleteEvaluations(Command, frozen=True, kw_only=True):
     eval_ids: tuple[str, ...] = ()
 
 
+class LaunchPeriodicJob(Command, frozen=True, kw_only=True):
+    """Have a periodic job's child for the time `launch_s`, which its schedule names (or, forced, which it is now).
+
+    The leader's, with its epoch; or a user's, forced, with none. Rejected when the job was launched for that time.
+    """
+
+    namespace: str = "default"
+    job_id: str = ""
+    launch_s: int = 0
+    """Seconds since 1970; they are part of the child's id."""
+    forced: bool = False
+    evaluation: Evaluation | None = None
+    epoch: int = 0
+
+
+class DispatchJob(Command, frozen=True, kw_only=True):
+    """Have a parameterized job's child, with what it is to work on."""
+
+    namespace: str = "default"
+    job_id: str = ""
+    child_id: str = ""
+    payload: bytes = b""
+    meta: dict[str, str] | None = None
+    priority: int = 0
+    """Of the child; 0 is its parent's."""
+    idempotency_token: str = ""
+    evaluation: Evaluation | None = None
+
+
 KINDS: dict[int, type[Command]] = {
     1: ClaimLeadership,
     2: RegisterJob,
@@ -299,4 +328,6 @@ KINDS: dict[int, type[Command]] = {
     25: ScaleJob,
     26: TagJobVersion,
     27: DeleteEvaluations,
+    28: LaunchPeriodicJob,
+    29: DispatchJob,
 }

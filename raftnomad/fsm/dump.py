@@ -25,6 +25,7 @@ from raftnomad.model.allocation import AllocMetric
 from raftnomad.model.deployment import Deployment
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.job import Job, JobSubmission, JobSummary
+from raftnomad.model.launch import PeriodicLaunch
 from raftnomad.model.namespace import Namespace
 from raftnomad.model.node import Node, NodePool
 from raftnomad.model.resources import AllocatedResources
@@ -55,6 +56,7 @@ TABLE_TAGS = {
     "allocations": 20,
     "outcomes": 21,
     "scaling_events": 22,
+    "periodic_launches": 23,
 }
 _PLAIN = {
     "namespaces": PlainRows(Namespace),
@@ -64,6 +66,7 @@ _PLAIN = {
     "job_submissions": PlainRows(JobSubmission),
     "summaries": PlainRows(JobSummary),
     "scaling_events": PlainRows(JobScalingEvents),
+    "periodic_launches": PlainRows(PeriodicLaunch),
     "deployments": PlainRows(Deployment),
     "evaluations": PlainRows(Evaluation),
 }

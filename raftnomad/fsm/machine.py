@@ -12,6 +12,7 @@ from typing import Any
 from raftnomad.fsm import dump
 from raftnomad.fsm.apply import (
     allocations,
+    children,
     deployments,
     evaluations,
     garbage,
@@ -36,6 +37,8 @@ from raftnomad.fsm.commands import (
     DeleteNodePools,
     DeregisterJob,
     DeregisterNode,
+    DispatchJob,
+    LaunchPeriodicJob,
     MarkJobStable,
     PromoteDeployment,
     ReconcileSummaries,
@@ -88,6 +91,8 @@ APPLY: dict[type[Command], Callable[[Transaction, Any], Outcome]] = {
     ScaleJob: scaling.scale,
     TagJobVersion: jobs.tag_version,
     DeleteEvaluations: evaluations.delete,
+    LaunchPeriodicJob: children.launch,
+    DispatchJob: children.dispatch,
 }
 
 

@@ -15,6 +15,7 @@ from raftnomad.model.allocation import Allocation
 from raftnomad.model.deployment import Deployment
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.job import Job, JobSubmission, JobSummary
+from raftnomad.model.launch import PeriodicLaunch
 from raftnomad.model.namespace import Namespace
 from raftnomad.model.node import Node, NodePool
 from raftnomad.model.scaling import JobScalingEvents
@@ -126,11 +127,15 @@ class State:
         self._jobs_by_parent: Index[JobKey, Job] = Index(
             lambda job: (job.namespace, job.parent_id) if job.parent_id else ""
         )
-        self.jobs: Table[JobKey, Job] = Table("jobs", self._jobs_by_parent)
+        self._periodic_jobs: Index[JobKey, Job] = Index(
+            lambda job: "periodic" if job.periodic is not None and job.periodic.enabled and not job.stop else ""
+        )
+        self.jobs: Table[JobKey, Job] = Table("jobs", self._jobs_by_parent, self._periodic_jobs)
         self.job_versions: Table[JobKey, tuple[Job, ...]] = Table("job_versions")
         """Newest first; the first one is the row of `jobs` itself."""
         self.job_submissions: Table[tuple[str, str, int], JobSubmission] = Table("job_submissions")
         self.summaries: Table[JobKey, JobSummary] = Table("summaries")
+        self.periodic_launches: Table[JobKey, PeriodicLaunch] = Table("periodic_launches")
         self.scaling_events: Table[JobKey, JobScalingEvents] = Table("scaling_events")
         self._evaluations_by_job: Index[str, Evaluation] = Index(_job_of)
         self.open_evaluations = Counts(
@@ -172,6 +177,7 @@ class State:
             self.job_submissions,
             self.summaries,
             self.scaling_events,
+            self.periodic_launches,
             self.deployments,
             self.evaluations,
             self.allocations,
@@ -211,6 +217,10 @@ class State:
         """Jobs that a periodic or parameterized job has launched."""
         keys = self._jobs_by_parent.groups.get((namespace, job_id), ())
         return sorted((self.jobs[key] for key in keys), key=lambda job: (job.create_index, job.id))
+
+    def periodic_jobs(self) -> list[Job]:
+        """Those that launch children by themselves."""
+        return [self.jobs[key] for key in self._periodic_jobs.groups.get("periodic", ())]
 
     def has_history(self, key: JobKey) -> bool:
         """Some evaluation or allocation of the job is still known."""

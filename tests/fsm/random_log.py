@@ -11,6 +11,8 @@ from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any
 
+from msgspec.structs import replace
+
 from raftnomad.fsm.codec import Proposal, encode
 from raftnomad.fsm.commands import (
     AllocationUpdate,
@@ -23,6 +25,8 @@ from raftnomad.fsm.commands import (
     DeleteNodePools,
     DeregisterJob,
     DeregisterNode,
+    DispatchJob,
+    LaunchPeriodicJob,
     MarkJobStable,
     PromoteDeployment,
     ReconcileSummaries,
@@ -52,7 +56,7 @@ from raftnomad.model.job import JobSubmission, JobVersionTag
 from raftnomad.model.namespace import Namespace
 from raftnomad.model.node import DrainStrategy, NodeEvent, NodePool
 from raftnomad.model.plan import AllocStop, AllocUpdate, DeploymentUpdate
-from raftnomad.model.policies import PeriodicConfig
+from raftnomad.model.policies import ParameterizedJobConfig, PeriodicConfig
 from raftnomad.model.scaling import ScalingEvent
 from raftnomad.model.scheduler_configuration import SchedulerConfiguration
 from tests.makers import (
@@ -69,8 +73,8 @@ from tests.makers import (
     running,
 )
 
-JOBS = ("web", "api", "batch", "sys", "nightly")
-TYPES = {"web": "service", "api": "service", "batch": "batch", "sys": "system", "nightly": "batch"}
+JOBS = ("web", "api", "batch", "sys", "nightly", "hook")
+TYPES = {"web": "service", "api": "service", "batch": "batch", "sys": "system", "nightly": "batch", "hook": "batch"}
 
 
 class RandomLog:
@@ -86,6 +90,8 @@ class RandomLog:
             (1, lambda: MarkJobStable(job_id=self.job_id(), version=self.random.randrange(4))),
             (2, self.scale),
             (1, self.tag),
+            (2, self.launch),
+            (1, self.dispatch),
             (1, lambda: DeleteEvaluations(eval_ids=tuple(self.some(self.state.evaluations)))),
             (1, self.pause),
             (5, self.register_node),
@@ -139,10 +145,14 @@ class RandomLog:
 
     def register_job(self) -> Command:
         job_id = self.job_id()
-        periodic = PeriodicConfig(enabled=True) if job_id == "nightly" else None
+        periodic = None
+        if job_id == "nightly":
+            periodic = PeriodicConfig(enabled=self.random.random() < 0.9, prohibit_overlap=self.random.random() < 0.5)
+        asked = ParameterizedJobConfig() if job_id == "hook" else None
         groups = (a_group(count=self.random.randrange(4)), *(() if self.random.random() < 0.8 else (a_group("extra"),)))
         parent = "nightly" if job_id == "batch" and self.random.random() < 0.3 else ""
         job = a_job(job_id, type=TYPES[job_id], task_groups=groups, periodic=periodic, parent_id=parent)
+        job = replace(job, parameterized_job=asked)
         return RegisterJob(
             job=job,
             evaluation=self.an_evaluation(job_id=job_id) if self.random.random() < 0.8 else None,
@@ -171,6 +181,19 @@ class RandomLog:
             event=ScalingEvent(message="an event", meta={"by": "chance"}),
             evaluation=self.an_evaluation(),
         )
+
+    def launch(self) -> Command:
+        return LaunchPeriodicJob(
+            job_id=self.pick("nightly", "nightly", self.job_id()),
+            launch_s=self.random.randrange(20),
+            forced=self.random.random() < 0.2,
+            evaluation=self.an_evaluation(),
+        )
+
+    def dispatch(self) -> Command:
+        token = self.pick("", "", "once")
+        child = f"hook/dispatch-{self.random.randrange(20)}"
+        return DispatchJob(job_id="hook", child_id=child, idempotency_token=token, evaluation=self.an_evaluation())
 
     def pause(self) -> Command:
         configuration = SchedulerConfiguration(pause_eval_broker=self.pick(True, False))

@@ -144,6 +144,8 @@ def forget(txn: Transaction, key: JobKey) -> None:
             txn.remove(txn.state.job_submissions, (*key, version.version))
     txn.remove(txn.state.job_versions, key)
     txn.remove_job(key)
+    if key in txn.state.periodic_launches:
+        txn.remove(txn.state.periodic_launches, key)
     if key in txn.state.scaling_events:
         txn.remove(txn.state.scaling_events, key)
     if key in txn.state.summaries:
