@@ -25,7 +25,7 @@ from raftnomad.model.row import ZERO_TIME
 from raftnomad.model.status import Eligibility, EvalStatus, NodeStatus
 from raftnomad.scheduler.input import read_input
 from raftnomad.server.blocked_evals import BlockedEvals
-from raftnomad.server.duties import deployments, drains, evaluations, garbage_collection, heartbeats
+from raftnomad.server.duties import deployments, drains, evaluations, garbage_collection, heartbeats, launches
 from raftnomad.server.duties.decision import Decision
 from raftnomad.server.eval_broker import EvalBroker
 from raftnomad.server.plan_applier import PlanApplier
@@ -51,6 +51,7 @@ WAKES: dict[str, tuple[str, ...]] = {
     "drains": ("nodes", "allocations"),
     "evaluations": ("evaluations",),
     "garbage": (),
+    "launches": ("jobs",),
 }
 """Duty -> the tables whose changes it has to look at; besides, each is woken when the time is over that it named."""
 
@@ -129,6 +130,7 @@ class Reign:
         progress = deployments.Progress()
         drain_deadlines = drains.Deadlines()
         garbage = garbage_collection.Ages(self.server.settings)
+        schedules = launches.Schedules()
         return {
             "heartbeats": lambda: heartbeats.decide(
                 state, self.deadlines, clock.monotonic_s(), clock.now_ns(), self.epoch, self.new_id
@@ -149,6 +151,7 @@ class Reign:
                 self.new_id,
                 self._chance,
             ),
+            "launches": lambda: launches.decide(state, schedules, clock.now_ns(), self.epoch, self.new_id),
             "garbage": lambda: garbage_collection.decide(state, garbage, clock.now_ns(), self.epoch),
         }
 
