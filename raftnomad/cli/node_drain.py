@@ -17,6 +17,7 @@ from raftnomad.sdk.http import ApiClient
 
 MONITOR_POLL_S = 0.5
 DEADLINE = "1h"
+MONITOR_FAILED = "Error monitoring drain"
 
 
 @command("[options] <node>")
@@ -101,6 +102,7 @@ def drain(
         "MarkEligible": disable and not keep_ineligible,
         "Meta": _meta(message, meta),
     }
+    before = _allocations(api, node_id)  # read first, so that what happens at once is told too
     asked(failing, lambda: api.put(f"/v1/node/{node_id}/drain", body))
     if disable:
         out(f'Node "{node_id}" drain strategy unset')
@@ -110,7 +112,7 @@ def drain(
         return 0
     out(f"{_stamp()}: Ctrl-C to stop monitoring: will not cancel the node drain")
     out(f'{_stamp()}: Node "{node_id}" drain strategy set')
-    return _monitor_drain(api, node_id)
+    return _follow_drain(api, node_id, before)
 
 
 def _deadline_ns(deadline: str, force: bool, no_deadline: bool) -> int:
@@ -144,18 +146,27 @@ def _stamp() -> str:
 
 
 def _monitor_drain(api: ApiClient, node_id: str) -> int:
-    """Tell each allocation's way off the node, until the drain is complete and all have stopped."""
-    node = asked("Error monitoring drain", lambda: api.get(f"/v1/node/{node_id}").json())
-    running = any(allocation.get("ClientStatus") == "running" for allocation in _allocations(api, node_id))
-    if not node.get("DrainStrategy") and not running:
+    node = asked(MONITOR_FAILED, lambda: api.get(f"/v1/node/{node_id}").json())
+    before = _allocations(api, node_id)
+    if not node.get("DrainStrategy") and not any(a.get("ClientStatus") == "running" for a in before):
         error("No drain strategy set")
         return 0
-    told: dict[str, tuple[bool, str, str]] = {}
+    return _follow_drain(api, node_id, before)
+
+
+def _follow_drain(api: ApiClient, node_id: str, before: list[dict[str, Any]]) -> int:
+    """Tell each allocation's way off the node, until the drain is complete and all have stopped.
+
+    before: the node's allocations as they were when the drain began.
+    """
+    known = {allocation["ID"]: allocation for allocation in before}
     complete = False
     while True:
         allocations = _allocations(api, node_id)
         for allocation in allocations:
-            _tell_drained(allocation, told)
+            for change in changes(known.get(allocation["ID"], allocation), allocation):
+                out(f'{_stamp()}: Alloc "{allocation["ID"]}" {change}')
+            known[allocation["ID"]] = allocation
         if not complete and not api.get(f"/v1/node/{node_id}").json().get("DrainStrategy"):
             complete = True
             out(f"{_stamp()}: Drain complete for node {node_id}")
@@ -166,23 +177,23 @@ def _monitor_drain(api: ApiClient, node_id: str) -> int:
 
 
 def _allocations(api: ApiClient, node_id: str) -> list[dict[str, Any]]:
-    return asked("Error monitoring drain", lambda: api.get(f"/v1/node/{node_id}/allocations").json()) or []
+    return asked(MONITOR_FAILED, lambda: api.get(f"/v1/node/{node_id}/allocations").json()) or []
 
 
-def _tell_drained(allocation: dict[str, Any], told: dict[str, tuple[bool, str, str]]) -> None:
-    alloc_id = allocation["ID"]
-    migrating = bool((allocation.get("DesiredTransition") or {}).get("Migrate"))
-    now = (migrating, allocation.get("DesiredStatus", ""), allocation.get("ClientStatus", ""))
-    before = told.get(alloc_id)
-    told[alloc_id] = now
-    if before is None or before == now:
-        return
-    if migrating and not before[0]:
-        out(f'{_stamp()}: Alloc "{alloc_id}" marked for migration')
-    if now[1] != before[1] and now[1] == "stop":
-        out(f'{_stamp()}: Alloc "{alloc_id}" draining')
-    if now[2] != before[2]:
-        out(f'{_stamp()}: Alloc "{alloc_id}" status {before[2]} -> {now[2]}')
+def changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    """What is to be told of an allocation that is leaving its node."""
+
+    def migrates(allocation: dict[str, Any]) -> bool:
+        return bool((allocation.get("DesiredTransition") or {}).get("Migrate"))
+
+    told = []
+    if migrates(now) and not migrates(before):
+        told.append("marked for migration")
+    if now.get("DesiredStatus") == "stop" != before.get("DesiredStatus"):
+        told.append("draining")
+    if now.get("ClientStatus") != before.get("ClientStatus"):
+        told.append(f"status {before.get('ClientStatus', '')} -> {now.get('ClientStatus', '')}")
+    return told
 
 
 @command("[options]")
