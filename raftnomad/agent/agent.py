@@ -16,6 +16,7 @@ from raftnomad.agent.client_part import ClientPart
 from raftnomad.agent.server_part import Places as ServerPlaces
 from raftnomad.agent.server_part import ServerPart, ServerPartSettings
 from raftnomad.api.api import AgentFacts, Api
+from raftnomad.api.context import FuzzyLimits
 from raftnomad.api.forward import Forwarder, Tls
 from raftnomad.api.job_intake import JobLimits
 from raftnomad.api.serve import HttpServer, Limits
@@ -151,6 +152,12 @@ class Agent:
                     priority_max=limits.job_max_priority,
                     count_max=limits.job_max_count,
                     source_bytes_max=parse_size(limits.job_max_source_size),
+                ),
+                fuzzy_limits=FuzzyLimits(
+                    enabled=limits.search.fuzzy_enabled,
+                    objects_max=limits.search.limit_query,
+                    results_max=limits.search.limit_results,
+                    length_min=limits.search.min_term_length,
                 ),
             ),
             clock=self._clock,

@@ -12,7 +12,7 @@ from typing import Any, assert_never
 
 from raftnomad.api import agent_without_server, answers, cors, elsewhere
 from raftnomad.api.blocking import Watchers
-from raftnomad.api.context import Context
+from raftnomad.api.context import Context, FuzzyLimits
 from raftnomad.api.elsewhere import AskServers, AtNode, Here
 from raftnomad.api.encoded import EncodedAnswers
 from raftnomad.api.event_buffer import EventBuffer
@@ -52,6 +52,7 @@ class AgentFacts:
     configuration: Mapping[str, Any] = field(default_factory=dict)
     """As `agent/self` shows it; secrets already replaced by `<redacted>`."""
     job_limits: JobLimits = field(default_factory=JobLimits)
+    fuzzy_limits: FuzzyLimits = field(default_factory=FuzzyLimits)
     response_headers: Mapping[str, str] = field(default_factory=dict)
     """`http_api_response_headers`."""
 
@@ -108,6 +109,7 @@ class Api:
             members=members,
             configuration=dict(self._facts.configuration),
             job_limits=self._facts.job_limits,
+            fuzzy_limits=self._facts.fuzzy_limits,
             reload=self._reload,
             client_statistics=self._client.statistics if self._client is not None else None,
         )

@@ -14,6 +14,17 @@ from raftnomad.members.service import Members
 from raftnomad.server.server import Server
 
 
+@dataclass(frozen=True, kw_only=True)
+class FuzzyLimits:
+    """Nomad's `server.search`."""
+
+    enabled: bool = True
+    objects_max: int = 10_000
+    """So many of each kind are looked at. Nomad's default is 20, which leaves most of a larger cluster unfound."""
+    results_max: int = 100
+    length_min: int = 2
+
+
 @dataclass(kw_only=True)
 class Context:
     server: Server
@@ -23,6 +34,7 @@ class Context:
     encoded: EncodedAnswers
     events: EventBuffer
     job_limits: JobLimits
+    fuzzy_limits: FuzzyLimits = field(default_factory=FuzzyLimits)
     configuration: dict[str, Any] = field(default_factory=dict)
     """The agent's configuration as `agent/self` shows it; secrets already replaced."""
     client_statistics: Callable[[], dict[str, str]] | None = None

@@ -133,5 +133,11 @@ class SearchRequest(Row, frozen=True, kw_only=True):
     namespace: str = ""
 
 
+class FuzzySearchRequest(Row, frozen=True, kw_only=True):
+    text: str = ""
+    context: str = ""
+    namespace: str = ""
+
+
 class DeploymentUnblockRequest(Row, frozen=True, kw_only=True):
     deployment_id: str = ""

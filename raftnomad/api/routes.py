@@ -27,6 +27,7 @@ from raftnomad.api import (
     operator,
     scaling,
     search,
+    search_fuzzy,
     status,
     system,
 )
@@ -111,6 +112,7 @@ SERVER_ROUTES: tuple[tuple[tuple[str, ...], str, ContextHandler, str], ...] = (
     (DELETE, "/v1/namespace/{name}", namespaces.delete_namespace, "management"),
     # Search, events
     (PUT, "/v1/search", search.search_prefix, "any-token"),
+    (PUT, "/v1/search/fuzzy", search_fuzzy.search_fuzzy, "any-token"),
     (GET, "/v1/event/stream", event_stream.event_stream, "any-token"),
     # The agent, the cluster, its operators
     (GET, "/v1/agent/self", agent.agent_self, "agent:read"),
@@ -169,7 +171,6 @@ NOT_BUILT: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (GET, "/v1/services", "service discovery"),
     (GET, "/v1/service/{name}", "service discovery"),
     (DELETE, "/v1/service/{name}/{id}", "service discovery"),
-    (PUT, "/v1/search/fuzzy", "fuzzy search"),
     (("GET", *PUT), "/v1/volumes", "volumes"),
     (ANY, "/v1/volume/{rest}", "volumes"),
     (ANY, "/v1/volumes/{rest}", "volumes"),

@@ -10,6 +10,7 @@ from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
 from raftnomad.api.query import namespace_of, query
 from raftnomad.api.requests import SearchRequest
+from raftnomad.api.scaling_policies import policies_of
 from raftnomad.errors import RaftnomadError
 from raftnomad.fsm.state import State
 from raftnomad.model import wire
@@ -34,13 +35,14 @@ CONTEXTS = (
 
 _UUID_CONTEXTS = ("allocs", "nodes", "evals", "deployment")
 
-_TABLES = {
+TABLES = {
     "allocs": "allocations",
     "jobs": "jobs",
     "nodes": "nodes",
     "node_pools": "node_pools",
     "evals": "evaluations",
     "deployment": "deployments",
+    "scaling_policy": "jobs",
     "namespaces": "namespaces",
 }
 """The others have no table here, as nothing can be in them."""
@@ -48,10 +50,7 @@ _TABLES = {
 
 async def search_prefix(context: Context, request: Request) -> Answer:
     asked = wire.decode(SearchRequest, request.body)
-    if asked.context != "all" and asked.context not in CONTEXTS:
-        raise RaftnomadError(
-            f"context must be one of [{' '.join(CONTEXTS)}] or 'all' for all contexts; got \"{asked.context}\""
-        )
+    check_context(asked.context)
     namespace = request.get("namespace") or asked.namespace or namespace_of(request)
     contexts = CONTEXTS if asked.context == "all" else (asked.context,)
     searched = [name for name in contexts if name not in _UUID_CONTEXTS or _may_be_id(asked.prefix)]
@@ -60,20 +59,30 @@ async def search_prefix(context: Context, request: Request) -> Answer:
         matches: dict[str, list[str] | None] = {}
         truncations: dict[str, bool] = {}
         for name in searched:
-            found = list(islice(_FINDERS.get(name, _nothing)(state, asked.prefix, namespace), MATCHES_MAX + 1))
+            found = list(islice(find_by_id(state, name, asked.prefix, namespace), MATCHES_MAX + 1))
             matches[name] = found[:MATCHES_MAX] or None
             truncations[name] = len(found) > MATCHES_MAX
-        index = max((state.table_index(_TABLES[name]) for name in contexts if name in _TABLES), default=0)
+        index = max((state.table_index(TABLES[name]) for name in contexts if name in TABLES), default=0)
         return Found(index=index, value={"Matches": matches, "Truncations": truncations})
 
-    return await _answer(context, request, f"{asked} {namespace}", read)
+    return await answer(context, request, f"{asked} {namespace}", read)
 
 
-async def _answer(context: Context, request: Request, question: str, read: Callable[[State], Found]) -> Answer:
+async def answer(context: Context, request: Request, question: str, read: Callable[[State], Found]) -> Answer:
     """Waiting is not offered here."""
     at_once = replace(request, query=tuple(item for item in request.query if item[0] == "stale"))
-    watch = [(table,) for table in _TABLES.values()]
+    watch = [(table,) for table in TABLES.values()]
     return await query(context, at_once, watch, read, inline_meta=True, question=question)
+
+
+def find_by_id(state: State, context: str, prefix: str, namespace: str) -> Iterable[str]:
+    return _FINDERS.get(context, _nothing)(state, prefix, namespace)
+
+
+def check_context(name: str) -> None:
+    if name != "all" and name not in CONTEXTS:
+        known = " ".join(CONTEXTS)
+        raise RaftnomadError(f"context must be one of [{known}] or 'all' for all contexts; got \"{name}\"")
 
 
 def _may_be_id(prefix: str) -> bool:
@@ -109,6 +118,11 @@ def _namespaces(state: State, prefix: str, _namespace: str) -> Iterable[str]:
     return sorted(name for name in state.namespaces if name.startswith(prefix))
 
 
+def _scaling_policies(state: State, prefix: str, namespace: str) -> Iterable[str]:
+    jobs = (job for job in state.jobs.values() if namespace in ("*", job.namespace))
+    return sorted(policy.id for job in jobs for policy in policies_of(job) if policy.id.startswith(prefix))
+
+
 def _nothing(_state: State, _prefix: str, _namespace: str) -> Iterable[str]:
     return ()
 
@@ -120,5 +134,6 @@ _FINDERS: dict[str, Callable[[State, str, str], Iterable[str]]] = {
     "node_pools": _node_pools,
     "evals": _evaluations,
     "deployment": _deployments,
+    "scaling_policy": _scaling_policies,
     "namespaces": _namespaces,
 }

@@ -22,7 +22,7 @@ WITHOUT_EFFECT: dict[str, frozenset[str]] = {
         csi_volume_claim_gc_interval acl_token_gc_threshold root_key_gc_interval root_key_gc_threshold
         root_key_rotation_threshold failover_heartbeat_ttl rejoin_after_leave encrypt
         default_scheduler_config plan_rejection_tracker plan_apply_pipeline enable_event_broker
-        event_buffer_size search deploy_query_rate_limit raft_boltdb raft_logstore
+        event_buffer_size deploy_query_rate_limit raft_boltdb raft_logstore
         raft_snapshot_threshold raft_snapshot_interval raft_trailing_logs job_tracked_versions oidc_issuer
         start_timeout non_voting_server redundancy_zone upgrade_version license_path license_env"""
     ),

@@ -45,6 +45,13 @@ class ServerJoin(Row, frozen=True, kw_only=True):
     retry_interval_ns: int = 30 * SECOND
 
 
+class SearchConfig(Row, frozen=True, kw_only=True):
+    fuzzy_enabled: bool = True
+    limit_query: int = 10_000
+    limit_results: int = 100
+    min_term_length: int = 2
+
+
 class ServerConfig(Row, frozen=True, kw_only=True):
     enabled: bool = False
     bootstrap_expect: int = 0
@@ -68,6 +75,7 @@ class ServerConfig(Row, frozen=True, kw_only=True):
     job_max_count: int = 50_000
     job_max_source_size: str = "1M"
     """As `config/sizes.py` reads it."""
+    search: SearchConfig = SearchConfig()
 
 
 class Reserved(Row, frozen=True, kw_only=True):
