@@ -6,7 +6,6 @@ Pure: it decides what to place, stop, replace, update in place and leave, never 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 
 import msgspec
 
@@ -17,8 +16,6 @@ from raftnomad.model.status import (
     ClientStatus,
     DeploymentStatus,
     DesiredStatus,
-    EvalTrigger,
-    JobType,
 )
 from raftnomad.scheduler.changed import must_replace
 from raftnomad.scheduler.changes import (
@@ -39,12 +36,10 @@ from raftnomad.scheduler.deployments import (
     create_deployment,
     new_state,
 )
-from raftnomad.scheduler.input import DISCONNECTED, AllocView, SchedulerInput
+from raftnomad.scheduler.input import AllocView, SchedulerInput
 from raftnomad.scheduler.names import free_indexes, index_of
-from raftnomad.scheduler.reschedule import next_reschedule, tracker_after
-
-RESCHEDULE_WINDOW_NS = 1_000_000_000
-"""What may be placed again this soon is placed at once."""
+from raftnomad.scheduler.reschedule import tracker_after
+from raftnomad.scheduler.sorting import Sorted, Subject, sort
 
 CanStay = Callable[[Job, TaskGroup, AllocView], bool]
 """Whether the node of an allocation still meets what the group asks for."""
@@ -104,19 +99,6 @@ def _stop_group(input: SchedulerInput, allocs: Iterable[AllocView]) -> GroupChan
     return changes
 
 
-@dataclass
-class _Sorted:
-    """The allocations of a group by what has to happen to them."""
-
-    kept: list[AllocView] = field(default_factory=list)
-    migrate: list[AllocView] = field(default_factory=list)
-    lost: list[AllocView] = field(default_factory=list)
-    now: list[AllocView] = field(default_factory=list)
-    """Failed, to be placed again now."""
-    ended: list[AllocView] = field(default_factory=list)
-    """Told to leave for good: they stop, and nothing comes in their place."""
-
-
 class _Group:
     def __init__(
         self,
@@ -133,7 +115,8 @@ class _Group:
         self.allocs = allocs
         self.current = current
         self.can_stay = can_stay
-        self.is_batch = job.type == JobType.BATCH
+        self.subject = Subject(input, job, group, allocs, current)
+        self.is_batch = self.subject.is_batch
         self.changes = GroupChanges(group)
         self.strategy = group.update if group.update is not None and group.update.max_parallel > 0 else None
         known = (current.task_groups or {}).get(group.name) if current is not None else None
@@ -141,7 +124,7 @@ class _Group:
 
     def reconcile(self) -> GroupChanges:
         changes = self.changes
-        sorted_ = self._sort()
+        sorted_ = sort(self.subject, self.changes)
         canaries = self._take_canaries(sorted_)
         self._stop_duplicates(sorted_)
         self._stop_surplus(sorted_)
@@ -167,126 +150,19 @@ class _Group:
         )
         return changes
 
-    def _sort(self) -> _Sorted:
-        sorted_ = _Sorted()
-        for alloc in self.allocs:
-            if self._is_past(alloc):
-                continue
-            if alloc.desired_status != DesiredStatus.RUN and alloc.no_replacement:
-                sorted_.kept.append(alloc)
-            else:
-                self._sort_one(alloc, sorted_)
-        return sorted_
-
-    def _is_past(self, alloc: AllocView) -> bool:
-        """It neither runs nor counts: it was told to stop, has a successor, or belongs to a batch run that is over."""
-        if not self.is_batch:
-            if alloc.desired_status != DesiredStatus.RUN:
-                return True
-            if alloc.client_status in (ClientStatus.COMPLETE, ClientStatus.LOST):
-                return True
-            return alloc.client_status == ClientStatus.FAILED and bool(alloc.next_allocation)
-        is_old = alloc.job_version != self.job.version or alloc.job_create_index != self.job.create_index
-        if is_old and alloc.is_terminal:
-            return True
-        if alloc.desired_status != DesiredStatus.RUN:
-            # A drain's deadline ends a batch run for good; what was merely moved and failed at it runs again.
-            return not (alloc.ran_well or alloc.no_replacement) or bool(alloc.next_allocation)
-        if alloc.client_status == ClientStatus.LOST:
-            return True
-        return alloc.client_status == ClientStatus.FAILED and bool(alloc.next_allocation)
-
-    def _sort_one(self, alloc: AllocView, sorted_: _Sorted) -> None:
-        taint = self.input.tainted.get(alloc.node_id, "")
-        if alloc.client_status == ClientStatus.FAILED:
-            self._sort_failed(alloc, sorted_)
-        elif alloc.client_status == ClientStatus.COMPLETE:
-            sorted_.kept.append(alloc)
-        elif taint == DISCONNECTED and self._lost_after_ns():
-            self._sort_disconnected(alloc, sorted_)
-        elif taint:
-            sorted_.lost.append(alloc)
-        elif alloc.client_status == ClientStatus.UNKNOWN and alloc.next_allocation:
-            return
-        elif alloc.migrate:
-            sorted_.migrate.append(alloc)
-        else:
-            sorted_.kept.append(alloc)
-
-    def _sort_failed(self, alloc: AllocView, sorted_: _Sorted) -> None:
-        if alloc.force_reschedule:
-            sorted_.now.append(alloc)
-            return
-        deployment = self.current
-        if (
-            deployment is not None
-            and alloc.deployment_id == deployment.id
-            and deployment.status in ACTIVE_DEPLOYMENT_STATUSES
-            and not alloc.reschedule
-        ):
-            # While a deployment runs, its failures are its own affair until it says otherwise.
-            sorted_.kept.append(alloc)
-            return
-        following = next_reschedule(alloc, self.group.reschedule_policy)
-        if following is None:
-            sorted_.kept.append(alloc)
-        elif (
-            alloc.followup_eval_id == self.input.evaluation.id and alloc.followup_eval_id
-        ) or following.at_ns - self.input.now_ns <= RESCHEDULE_WINDOW_NS:
-            sorted_.now.append(alloc)
-        else:
-            sorted_.kept.append(alloc)
-            if not alloc.followup_eval_id:
-                self.changes.later.append((alloc, following.at_ns))
-                self.changes.count("reschedule_later")
-
-    def _lost_after_ns(self) -> int:
-        if self.group.disconnect is not None:
-            return self.group.disconnect.lost_after_ns
-        return self.group.max_client_disconnect_ns or 0
-
-    def _sort_disconnected(self, alloc: AllocView, sorted_: _Sorted) -> None:
-        """The client may come back: the allocation becomes unknown, and may get a replacement meanwhile."""
-        now_ns = self.input.now_ns
-        if alloc.client_status == ClientStatus.UNKNOWN:
-            lost_at_ns = alloc.unknown_since_ns + self._lost_after_ns()
-            if lost_at_ns - now_ns <= RESCHEDULE_WINDOW_NS:
-                sorted_.lost.append(alloc)
-                return
-            if self.input.evaluation.triggered_by == EvalTrigger.MAX_DISCONNECT_TIMEOUT:
-                # Another server's clock was ahead: wait once more, or nobody would ever look again.
-                self.changes.disconnected.append((alloc, lost_at_ns))
-        else:
-            self.changes.disconnected.append((alloc, now_ns + self._lost_after_ns()))
-            self.changes.count("disconnect")
-        if alloc.next_allocation:
-            return
-        replace = self.group.disconnect is None or self.group.disconnect.replace is not False
-        following = next_reschedule(alloc, self.group.reschedule_policy) if replace else None
-        if following is not None and alloc.client_status != ClientStatus.UNKNOWN:
-            self.changes.later.append((alloc, now_ns + following.delay_ns))
-            self.changes.count("reschedule_later")
-        elif following is not None and alloc.followup_eval_id == self.input.evaluation.id:
-            sorted_.now.append(alloc)
-            return
-        sorted_.kept.append(alloc)
-
-    def _take_canaries(self, sorted_: _Sorted) -> list[AllocView]:
+    def _take_canaries(self, sorted_: Sorted) -> list[AllocView]:
         """The canaries of the running deployment, out of what is kept; those of others are stopped."""
         canaries = [alloc for alloc in sorted_.kept if alloc.is_canary]
         sorted_.kept = [alloc for alloc in sorted_.kept if not alloc.is_canary]
         mine = []
         for alloc in canaries:
-            if self.current is not None and alloc.deployment_id == self.current.id and self._is_active():
+            if self.current is not None and alloc.deployment_id == self.current.id and self.subject.is_deploying:
                 mine.append(alloc)
             else:
                 self._stop(alloc, NOT_NEEDED)
         return mine
 
-    def _is_active(self) -> bool:
-        return self.current is not None and self.current.status in ACTIVE_DEPLOYMENT_STATUSES
-
-    def _stop_duplicates(self, sorted_: _Sorted) -> None:
+    def _stop_duplicates(self, sorted_: Sorted) -> None:
         """Two live allocations of one name: after a promotion the older version goes; after a reconnect, the one
         that the group's strategy does not keep."""
         by_name: dict[str, AllocView] = {}
@@ -314,7 +190,7 @@ class _Group:
             return older, NOT_NEEDED
         return newer, RECONNECTED
 
-    def _stop_surplus(self, sorted_: _Sorted) -> None:
+    def _stop_surplus(self, sorted_: Sorted) -> None:
         """More than the group's count: those that move go first, then the highest numbers."""
         surplus = len(sorted_.kept) + len(sorted_.migrate) - self.group.count
         for lost in sorted_.lost:
@@ -388,7 +264,7 @@ class _Group:
     def _may_progress(self) -> bool:
         return self.current is None or self.current.status not in (DeploymentStatus.PAUSED, DeploymentStatus.FAILED)
 
-    def _placements(self, sorted_: _Sorted, canaries: list[AllocView], is_canarying: bool) -> list[Placement]:
+    def _placements(self, sorted_: Sorted, canaries: list[AllocView], is_canarying: bool) -> list[Placement]:
         group, now_ns = self.group, self.input.now_ns
         found: list[Placement] = []
         for alloc in sorted_.now:
@@ -421,7 +297,7 @@ class _Group:
         return self.input.versions[max(older)] if older else self.job
 
     def _limit(
-        self, sorted_: _Sorted, destructive: list[AllocView], placements: list[Placement], is_canarying: bool
+        self, sorted_: Sorted, destructive: list[AllocView], placements: list[Placement], is_canarying: bool
     ) -> int:
         """How many allocations may be placed or replaced now."""
         strategy = self.strategy
@@ -440,7 +316,7 @@ class _Group:
                     limit -= 1
         return max(limit, 0)
 
-    def _place(self, placements: list[Placement], sorted_: _Sorted, limit: int) -> None:
+    def _place(self, placements: list[Placement], sorted_: Sorted, limit: int) -> None:
         """A deployment that does not progress lets only what went away be replaced."""
         held_back = not self._may_progress()
         for placement in placements:
