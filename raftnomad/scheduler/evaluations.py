@@ -72,6 +72,7 @@ def blocked_evaluation(
             triggered_by=EvalTrigger.QUEUED_ALLOCS,
             status=EvalStatus.BLOCKED,
             status_description="created to place remaining allocations",
+            job_modify_index=input.evaluation.job_modify_index,
         )
     return msgspec.structs.replace(
         child,

@@ -75,6 +75,7 @@ def test_what_does_not_fit_blocks_and_says_why() -> None:
     assert blocked.status_description == "created to place remaining allocations"
     assert output.evaluation.blocked_eval == blocked.id
     assert list((blocked.class_eligibility or {}).values()) == [True]
+    assert blocked.job_modify_index == output.evaluation.job_modify_index
 
 
 def test_a_blocked_evaluation_stays_the_same_one() -> None:

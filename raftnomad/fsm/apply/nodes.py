@@ -102,6 +102,8 @@ def update_status(txn: Transaction, command: UpdateNodeStatus) -> Outcome:
         fields["status_updated_at"] = txn.time_ns // 1_000_000_000
         if command.status in (NodeStatus.DOWN, NodeStatus.DISCONNECTED):
             fields["last_missed_heartbeat_index"] = txn.index
+        elif command.status == NodeStatus.READY:
+            fields["last_missed_heartbeat_index"] = 0
     txn.put_node(with_event(txn, replace(node, **fields), command.event))
     evaluations.store(txn, command.evaluations)
     return Applied(txn.index, value=txn.index)

@@ -56,6 +56,7 @@ def test_a_node_that_goes_down_and_returns(cluster: Cluster) -> None:
     cluster.apply(UpdateNodeStatus(node_id=NODE, status="ready"))
     messages = [event.message for event in cluster.state.nodes[NODE].events or ()]
     assert messages == ["Node registered", "Node heartbeat missed", "Node re-registered"]
+    assert cluster.state.nodes[NODE].last_missed_heartbeat_index == 0
     assert cluster.state.node_table.is_ready(NODE)
 
 
