@@ -5,6 +5,7 @@ Off unless the agent's configuration turns it on, since a job can then do all th
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Collection, Mapping
@@ -16,6 +17,8 @@ from raftnomad.drivers import signals, users
 from raftnomad.drivers.driver import Capabilities, DriverError, ExitResult, Fingerprint, Task, TaskHandle, TaskNotFound
 from raftnomad.drivers.executor import Executors, Launch, Logs
 from raftnomad.drivers.task_config import Kind, flag, number, problems, string_map, strings, text
+
+logger = logging.getLogger(__name__)
 
 SCHEMA = {
     "command": Kind.STRING,
@@ -110,7 +113,7 @@ class RawExecDriver:
         await self._executors.stop(handle.task_id, _run_of(handle), signals.parse(signal or DEFAULT_SIGNAL), timeout_s)
 
     async def signal(self, handle: TaskHandle, signal: str) -> None:
-        await self._executors.signal(handle.task_id, _run_of(handle), signals.parse(signal))
+        await self._executors.signal(handle.task_id, _run_of(handle), _number_or_default(signal))
 
     async def destroy(self, handle: TaskHandle) -> None:
         await self._executors.destroy(handle.task_id, _run_of(handle))
@@ -174,6 +177,14 @@ def limits(task: Task) -> dict[str, int | str]:
     if task.cores:
         held["cpus"] = ",".join(str(core) for core in task.cores)
     return held
+
+
+def _number_or_default(name: str) -> int:
+    """A name that is no signal sends the default one and is not refused: so do Nomad's users' scripts expect it."""
+    if name not in signals.NAMES:
+        logger.warning('"%s" is not the name of a signal; %s is sent instead', name, DEFAULT_SIGNAL)
+        name = DEFAULT_SIGNAL
+    return signals.parse(name)
 
 
 def _logs(task: Task) -> Logs | None:

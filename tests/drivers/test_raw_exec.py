@@ -26,6 +26,8 @@ class TestRawExec(DriverConformance):
         yield
         await Executors(state_dir).retire_zygote()
 
+    refuses_unknown_signals = False
+
     def make_driver(self, state_dir: Path) -> RawExecDriver:
         return RawExecDriver({"enabled": True}, state_dir)
 
@@ -61,6 +63,12 @@ class TestRawExec(DriverConformance):
         await driver.stop(handle, "", 5.0)
         result = await driver.wait(handle)
         assert (result.exit_code, result.signal) == (130, signal.SIGINT)
+
+    @pytest.mark.parametrize("name", ["SIGNOPE", "HUP", ""])
+    async def test_a_signal_that_is_none_is_sent_as_the_default_one(self, driver, started, tmp_path, name):
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        await driver.signal(handle, name)
+        assert (await asyncio.wait_for(driver.wait(handle), 20)).signal == signal.SIGINT
 
     async def test_a_disabled_driver_is_not_detected_and_starts_nothing(self, tmp_path):
         driver = RawExecDriver({}, tmp_path / "state")
