@@ -41,28 +41,29 @@ def load_drivers(
             continue
         try:
             make = cast("DriverClass", entry())
-            drivers[name] = make(settings_of(name, plugins.get(name, {}), options), state_dir / name)
+            drivers[name] = make(settings_of(name, plugins.get(name), options), state_dir / name)
         except ImportError as error:
             logger.warning("driver %s can't be loaded and is left out: %s", name, error)
     return drivers
 
 
-def settings_of(name: str, plugin: Mapping[str, Any], options: Mapping[str, str]) -> dict[str, Any]:
-    """A driver's settings: its plugin block, under what the client's options say about it."""
-    settings = dict(plugin)
-    if name == "raw_exec" and "driver.raw_exec.enable" in options:
-        settings.setdefault("enabled", _is_true(options["driver.raw_exec.enable"]))
+def settings_of(name: str, plugin: Mapping[str, Any] | None, options: Mapping[str, str]) -> dict[str, Any]:
+    """A driver's settings: its plugin block, or else what the client's older options say about it, never both."""
+    settings = dict(plugin or {})
     if "env.denylist" in options or "env.blacklist" in options:
         listed = options.get("env.denylist", options.get("env.blacklist", ""))
         settings.setdefault("env_denylist", sorted(_names(listed)))
+    if plugin is not None:
+        return settings
+    if name == "raw_exec" and "driver.raw_exec.enable" in options:
+        settings["enabled"] = _is_true(options["driver.raw_exec.enable"])
     if name == "docker":
-        for option, key in (("docker.endpoint", "endpoint"),):
-            if option in options:
-                settings.setdefault(key, options[option])
+        if "docker.endpoint" in options:
+            settings["endpoint"] = options["docker.endpoint"]
         if "docker.volumes.enabled" in options:
-            settings.setdefault("volumes", {"enabled": _is_true(options["docker.volumes.enabled"])})
+            settings["volumes"] = {"enabled": _is_true(options["docker.volumes.enabled"])}
         if "docker.privileged.enabled" in options:
-            settings.setdefault("allow_privileged", _is_true(options["docker.privileged.enabled"]))
+            settings["allow_privileged"] = _is_true(options["docker.privileged.enabled"])
     return settings
 
 

@@ -22,10 +22,15 @@ async def test_a_plugin_block_reaches_its_driver(tmp_path):
 
 
 def test_older_options_stand_in_for_plugin_blocks():
-    assert settings_of("raw_exec", {}, {"driver.raw_exec.enable": "1"}) == {"enabled": True}
+    assert settings_of("raw_exec", None, {"driver.raw_exec.enable": "1"}) == {"enabled": True}
+    assert settings_of("raw_exec", None, {"env.denylist": "A,B"}) == {"env_denylist": ["A", "B"]}
+    assert settings_of("docker", None, {"docker.privileged.enabled": "true"}) == {"allow_privileged": True}
+
+
+def test_a_plugin_block_leaves_nothing_to_the_older_options():
     assert settings_of("raw_exec", {"enabled": False}, {"driver.raw_exec.enable": "1"}) == {"enabled": False}
-    assert settings_of("raw_exec", {}, {"env.denylist": "A,B"}) == {"env_denylist": ["A", "B"]}
-    assert settings_of("docker", {}, {"docker.privileged.enabled": "true"}) == {"allow_privileged": True}
+    assert settings_of("docker", {"gc": {}}, {"docker.volumes.enabled": "true"}) == {"gc": {}}
+    assert settings_of("raw_exec", {"enabled": True}, {"env.denylist": "A"}) == {"enabled": True, "env_denylist": ["A"]}
 
 
 def test_ranges_of_ids():
