@@ -17,6 +17,9 @@ from raftnomad.model import wire
 TYPES = {
     "RegisterJob": "JobRegistered",
     "RevertJob": "JobRegistered",
+    "ScaleJob": "JobRegistered",
+    "LaunchPeriodicJob": "JobRegistered",
+    "DispatchJob": "JobRegistered",
     "DeregisterJob": "JobDeregistered",
     "UpsertEvaluations": "EvaluationUpdated",
     "ApplyPlan": "PlanResult",

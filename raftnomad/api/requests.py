@@ -83,6 +83,14 @@ class JobTagRequest(Row, frozen=True, kw_only=True):
     latest: bool = False
 
 
+class JobDispatchRequest(Row, frozen=True, kw_only=True):
+    job_id: str = ""
+    payload: str = ""
+    meta: dict[str, str] | None = None
+    id_prefix_template: str = ""
+    priority: int = 0
+
+
 class JobStatusesJob(Row, frozen=True, kw_only=True):
     id: str = ""
     namespace: str = ""

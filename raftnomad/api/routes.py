@@ -17,6 +17,7 @@ from raftnomad.api import (
     evaluations,
     event_stream,
     job_checks,
+    job_launches,
     job_statuses,
     job_tags,
     job_writes,
@@ -66,6 +67,9 @@ SERVER_ROUTES: tuple[tuple[tuple[str, ...], str, ContextHandler, str], ...] = (
     (ANY, "/v1/job/{id}/versions", jobs.job_versions, "namespace:read-job"),
     (GET, "/v1/job/{id}/submission", jobs.job_submission, "namespace:read-job"),
     (GET, "/v1/job/{id}/actions", jobs.job_actions, "namespace:read-job"),
+    (PUT, "/v1/job/{id}/dispatch", job_launches.dispatch_job, "namespace:dispatch-job"),
+    (PUT, "/v1/job/{id}/dispatch/payload", job_launches.dispatch_payload, "namespace:dispatch-job"),
+    (PUT, "/v1/job/{id}/periodic/force", job_launches.force_periodic, "namespace:force-periodic-job"),
     (GET, "/v1/job/{id}/scale", jobs.job_scale_status, "namespace:read-job-scaling"),
     (PUT, "/v1/job/{id}/scale", scaling.scale_job, "namespace:scale-job"),
     (PUT, "/v1/job/{id}/versions/{name}/tag", job_tags.tag_version, "namespace:submit-job"),
@@ -146,9 +150,6 @@ SERVER_ROUTES: tuple[tuple[tuple[str, ...], str, ContextHandler, str], ...] = (
 )
 
 NOT_BUILT: tuple[tuple[tuple[str, ...], str, str], ...] = (
-    (PUT, "/v1/job/{id}/dispatch", "dispatching parameterized jobs"),
-    (PUT, "/v1/job/{id}/dispatch/payload", "dispatching parameterized jobs"),
-    (PUT, "/v1/job/{id}/periodic/force", "launching periodic jobs"),
     (GET, "/v1/job/{id}/services", "service discovery"),
     (GET, "/v1/job/{id}/action", "job actions"),
     (GET, "/v1/agent/host", "host data"),

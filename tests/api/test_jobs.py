@@ -229,11 +229,10 @@ async def test_what_a_job_has_not_yet_is_empty_and_no_error(ask: Asked) -> None:
     assert (await ask.get("/v1/job/web/scale"))["TaskGroups"]["web"]["Desired"] == 1
 
 
-@pytest.mark.parametrize("suffix", ["dispatch", "periodic/force"])
-async def test_what_is_not_built_says_so_by_name(ask: Asked, suffix: str) -> None:
-    status, message = await ask.refused("PUT", f"/v1/job/web/{suffix}", b"{}")
+async def test_what_is_not_built_says_so_by_name(ask: Asked) -> None:
+    status, message = await ask.refused("GET", "/v1/vars")
     assert status == 501
-    assert message.startswith("raftnomad has not built this yet: ")
+    assert message == "raftnomad has not built this yet: variables"
 
 
 async def test_versions_are_compared_with_the_one_before_or_with_one_that_is_named(ask: Asked) -> None:
