@@ -1,4 +1,4 @@
-"""`scripts/cluster.sh up --namespaces`: machines of their own, certificates, and a leader that is cut off for a while."""
+"""`scripts/cluster.sh up --namespaces`: machines of their own, certificates, and a leader that is cut off and back."""
 
 from __future__ import annotations
 
