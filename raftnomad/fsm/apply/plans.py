@@ -120,7 +120,7 @@ def _deploy(txn: Transaction, plan: Plan) -> None:
                 create_index=txn.index,
                 modify_index=txn.index,
                 create_time_ns=new.create_time_ns or txn.time_ns,
-                modify_time_ns=txn.time_ns,
+                modify_time_ns=0,  # Until something is placed.
             )
         )
 
