@@ -11,6 +11,7 @@ from typing import Any
 
 import msgspec
 
+from raftnomad.agent import logs
 from raftnomad.agent.addresses import Places, places
 from raftnomad.agent.client_part import ClientPart
 from raftnomad.agent.server_part import Places as ServerPlaces
@@ -143,9 +144,11 @@ class Agent:
             client=self._client.local() if self._client is not None else None,
             forwarder=forwarder(self._tls, self.config.region),
             reload=self._reload,
+            log_lines=logs.lines,
             facts=AgentFacts(
                 region=self.config.region,
                 configuration=shown(self.config),
+                prometheus=self.config.telemetry.prometheus_metrics,
                 response_headers=self.config.http_api_response_headers,
                 job_limits=JobLimits(
                     priority_default=limits.job_default_priority,

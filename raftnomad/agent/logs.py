@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import collections
 import json
 import logging
 import logging.handlers
 import os
 import sys
 import time
+from collections.abc import AsyncGenerator
 
 from raftnomad.config.settings import AgentConfig
 from raftnomad.errors import ConfigurationError
+
+TAP_LINES_MAX = 2000
 
 _LEVELS = {
     "OFF": logging.CRITICAL + 10,
@@ -81,5 +86,46 @@ def set_up(config: AgentConfig) -> None:
 
 
 def set_level(level: str) -> None:
-    logging.getLogger("raftnomad").setLevel(_LEVELS[level.upper()])
-    logging.getLogger().setLevel(max(_LEVELS[level.upper()], logging.INFO))
+    for handler in logging.getLogger().handlers:
+        if not isinstance(handler, _Tap):
+            handler.setLevel(_LEVELS[level.upper()])
+    _set_loggers()
+
+
+def _set_loggers() -> None:
+    """As low as the most curious of those who listen."""
+    handlers = logging.getLogger().handlers
+    lowest = max(1, min((handler.level for handler in handlers), default=logging.INFO))
+    logging.getLogger("raftnomad").setLevel(lowest)
+    logging.getLogger().setLevel(max(lowest, logging.INFO))
+
+
+class _Tap(logging.Handler):
+    """Lines for one who follows the log. One who reads too slowly loses the oldest."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self.lines: collections.deque[str] = collections.deque(maxlen=TAP_LINES_MAX)
+        self.more = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(self.format(record))
+        self._loop.call_soon_threadsafe(self.more.set)
+
+
+async def lines(level: str, as_json: bool) -> AsyncGenerator[str]:
+    """What is logged from now on, at this level and above, whatever level the agent's own log has."""
+    tap = _Tap(_LEVELS[level])
+    tap.setFormatter(JsonFormatter() if as_json else TextFormatter())
+    logging.getLogger().addHandler(tap)
+    _set_loggers()
+    try:
+        while True:
+            await tap.more.wait()
+            tap.more.clear()
+            while tap.lines:
+                yield tap.lines.popleft()
+    finally:
+        logging.getLogger().removeHandler(tap)
+        _set_loggers()

@@ -19,8 +19,9 @@ from raftnomad.api.event_buffer import EventBuffer
 from raftnomad.api.forward import Forwarder, ServerList, hops
 from raftnomad.api.job_intake import JobLimits
 from raftnomad.api.metrics import metrics, server_gauges
+from raftnomad.api.monitor import LogLines, Monitor
 from raftnomad.api.router import Router
-from raftnomad.api.routes import GET, other_routes, server_routes
+from raftnomad.api.routes import ANY, GET, other_routes, server_routes
 from raftnomad.clock import Clock, SystemClock
 from raftnomad.errors import MethodNotAllowed, RaftnomadError
 from raftnomad.members.service import Members
@@ -53,6 +54,8 @@ class AgentFacts:
     """As `agent/self` shows it; secrets already replaced by `<redacted>`."""
     job_limits: JobLimits = field(default_factory=JobLimits)
     fuzzy_limits: FuzzyLimits = field(default_factory=FuzzyLimits)
+    prometheus: bool = True
+    """`telemetry.prometheus_metrics`."""
     response_headers: Mapping[str, str] = field(default_factory=dict)
     """`http_api_response_headers`."""
 
@@ -60,6 +63,7 @@ class AgentFacts:
 class Api:
     """`handle` is the whole HTTP API. Exactly one of `server` (with `members`) and `servers` is needed.
 
+    log_lines: what `agent/monitor` shows.
     client: when a client runs in this process too. servers: how a client agent finds them.
     """
 
@@ -75,6 +79,7 @@ class Api:
         clock: Clock | None = None,
         telemetry: Registry = registry,
         reload: Callable[[], None] | None = None,
+        log_lines: LogLines | None = None,
     ) -> None:
         assert server is not None or servers is not None, "an agent that is no server has to know some"
         self._server = server
@@ -85,6 +90,7 @@ class Api:
         self._clock = clock or SystemClock()
         self._telemetry = telemetry
         self._reload = reload
+        self._log_lines = log_lines
         self._on_close: list[Callable[[], None]] = []
         self._encoded = EncodedAnswers()
         self._events = EventBuffer()
@@ -93,11 +99,17 @@ class Api:
         self._router = Router([*self._own_routes(server, members), *other_routes()])
 
     def _own_routes(self, server: Server | None, members: Members | None) -> list[Route]:
-        shown = Route(GET, "/v1/metrics", self._metrics, "none")
+        own = [Route(GET, "/v1/metrics", self._metrics, "none")]
+        if self._log_lines is not None:
+            monitor = Monitor(
+                self._log_lines, server=server, node=self._client, servers=self._servers, forwarder=self._forwarder
+            )
+            own.append(Route(ANY, "/v1/agent/monitor", monitor.follow, "agent:read"))
+            own.append(Route(GET, "/v1/agent/monitor/export", monitor.export, "agent:read"))
         if server is None:
             assert self._client is not None, "an agent is a server, a client, or both"
             agent = agent_without_server.Agent(self._facts.configuration, self._client.statistics, self._servers)
-            return [shown, *agent.routes()]
+            return [*own, *agent.routes()]
         self._on_close.append(server.feed.subscribe(self.watchers.note))
         self._on_close.append(server.feed.subscribe(self._events.note))
         self._on_close.append(self._telemetry.gauges_from(partial(server_gauges, server)))
@@ -113,7 +125,7 @@ class Api:
             reload=self._reload,
             client_statistics=self._client.statistics if self._client is not None else None,
         )
-        return [shown, *server_routes(context)]
+        return [*own, *server_routes(context)]
 
     async def close(self) -> None:
         for end in self._on_close:
@@ -203,6 +215,8 @@ class Api:
                 assert_never(never)
 
     async def _metrics(self, request: Request) -> Answer:
+        if request.get("format") == "prometheus" and not self._facts.prometheus:
+            return answers.text("Prometheus is not enabled", 415)
         return metrics(self._telemetry, self._clock.now_ns(), request)
 
 

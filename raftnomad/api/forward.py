@@ -109,6 +109,12 @@ class Forwarder:
                 servers.failed(address)
         raise NoLeader("No servers are reachable from this client agent")
 
+    async def to_server(self, address: str, request: Request) -> Answer:
+        """Ask one server and no other. Raises NotReached."""
+        if hops(request) >= HOPS_MAX:
+            raise RaftnomadError("this request was forwarded in a circle")
+        return await self._send(f"{'https' if self._servers_tls else 'http'}://{address}", request, self._servers_tls)
+
     async def to_node(self, address: str, tls_enabled: bool, request: Request) -> Answer:
         """Ask the agent of a node at its HTTP address. Raises NoPathToNode."""
         if hops(request) >= HOPS_MAX:

@@ -153,8 +153,6 @@ NOT_BUILT: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (GET, "/v1/job/{id}/services", "service discovery"),
     (GET, "/v1/job/{id}/action", "job actions"),
     (GET, "/v1/agent/host", "host data"),
-    (GET, "/v1/agent/monitor", "log streaming"),
-    (GET, "/v1/agent/monitor/export", "log streaming"),
     (GET, "/v1/agent/pprof/{name}", "profiles"),
     (PUT, "/v1/agent/schedulers/config", "changing the number of schedulers"),
     (ANY, "/v1/agent/keyring/{operation}", "gossip keys: certificates protect the serf port instead"),
