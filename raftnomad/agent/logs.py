@@ -93,9 +93,9 @@ def set_level(level: str) -> None:
 
 
 def _set_loggers() -> None:
-    """As low as the most curious of those who listen."""
-    handlers = logging.getLogger().handlers
-    lowest = max(1, min((handler.level for handler in handlers), default=logging.INFO))
+    """As low as the most curious of those who listen and have said at which level."""
+    levels = [handler.level for handler in logging.getLogger().handlers if handler.level]
+    lowest = min(levels, default=logging.INFO)
     logging.getLogger("raftnomad").setLevel(lowest)
     logging.getLogger().setLevel(max(lowest, logging.INFO))
 
