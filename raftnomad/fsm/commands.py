@@ -41,6 +41,7 @@ class RegisterJob(Command, frozen=True, kw_only=True):
     job_modify_index: int = 0
     """With `enforce_index`: the JobModifyIndex that the job must have; 0 means that it must not exist."""
     preserve_counts: bool = False
+    preserve_resources: bool = False
 
 
 class DeregisterJob(Command, frozen=True, kw_only=True):
@@ -86,6 +87,8 @@ class ApplyPlan(Command, frozen=True, kw_only=True):
     evaluations: tuple[Evaluation, ...] = ()
     """The evaluation itself (complete or failed) and those that the scheduler created (blocked, follow-up)."""
     epoch: int = 0
+    preempted: tuple[Evaluation, ...] = ()
+    """Of the jobs that lose allocations to this one; each is kept when its job does lose some."""
 
 
 class AllocationUpdate(Row, frozen=True, kw_only=True):

@@ -93,6 +93,15 @@ def gone_with_their_nodes(input: SchedulerInput) -> dict[str, AllocStop]:
     }
 
 
+def evicted_for(alloc_id: str, victim_id: str) -> AllocStop:
+    return AllocStop(
+        alloc_id=victim_id,
+        desired_status=DesiredStatus.EVICT,
+        desired_description=f"Preempted by alloc ID {alloc_id}",
+        preempted_by=alloc_id,
+    )
+
+
 def stop_of(alloc: AllocView, description: str, client_status: str = "") -> AllocStop:
     return AllocStop(
         alloc_id=alloc.id, desired_status="stop", desired_description=description, client_status=client_status

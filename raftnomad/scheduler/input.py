@@ -5,11 +5,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import msgspec
 
 from raftnomad.clock import from_rfc3339
 from raftnomad.fsm.capacity import demand_of, held_names
-from raftnomad.fsm.state import State
+from raftnomad.fsm.state import State, is_terminal
 from raftnomad.model.allocation import Allocation, RescheduleTracker
 from raftnomad.model.deployment import Deployment
 from raftnomad.model.evaluation import Evaluation
@@ -72,6 +74,13 @@ class AllocView(msgspec.Struct, frozen=True, array_like=True, gc=False):
         return self.client_status not in TERMINAL_CLIENT_STATUSES
 
 
+class Victim(msgspec.Struct, frozen=True, array_like=True):
+    """An allocation of another job, which is less important than the one that is scheduled."""
+
+    priority: int
+    alloc: AllocView
+
+
 class SchedulerInput(msgspec.Struct, frozen=True, kw_only=True):
     """`job` is None when it was purged. `versions` holds the job's other versions that allocations still run.
 
@@ -90,6 +99,8 @@ class SchedulerInput(msgspec.Struct, frozen=True, kw_only=True):
     now_ns: int
     seed: bytes
     index: int
+    victims: dict[str, tuple[Victim, ...]] = {}
+    """Node -> the allocations that may be preempted there; asked for by `SchedulerOutput.short_of_room`."""
 
 
 def oversubscribes(input: SchedulerInput) -> bool:
@@ -107,6 +118,8 @@ class SchedulerOutput(msgspec.Struct, frozen=True, kw_only=True):
     plan: Plan
     evaluation: Evaluation
     created: tuple[Evaluation, ...] = ()
+    short_of_room: tuple[str, ...] = ()
+    """Nodes on which something might be preempted: the scheduler can say more when it is told what runs there."""
 
     @property
     def is_empty(self) -> bool:
@@ -146,6 +159,23 @@ def read_input(
         seed=seed,
         index=state.index,
     )
+
+
+def with_victims(state: State, asked: SchedulerInput, node_ids: Iterable[str], distance: int) -> SchedulerInput | None:
+    """The same question, with what runs on these nodes and is less important by at least `distance`; or None."""
+    assert asked.job is not None
+    priority = asked.job.priority - distance
+    uses: dict[int, Use] = {}
+    victims: dict[str, tuple[Victim, ...]] = {}
+    for node_id in node_ids:
+        found = tuple(
+            Victim(alloc.job.priority, view_of(alloc, uses))
+            for alloc in state.allocations_of_node(node_id)
+            if alloc.job is not None and alloc.job.priority <= priority and not is_terminal(alloc)
+        )
+        if found:
+            victims[node_id] = found
+    return msgspec.structs.replace(asked, victims=victims) if victims else None
 
 
 def _taint(node: Node | None) -> str:

@@ -38,6 +38,8 @@ class Placed:
     placement: Placement
     slot: int
     given: Given
+    victims: tuple[str, ...] = ()
+    """Allocations that are preempted for it."""
 
 
 @dataclass

@@ -6,12 +6,15 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
+from numpy.typing import NDArray
 
+from raftnomad.fsm.apply.placements import ids_of
 from raftnomad.fsm.node_columns import BoolColumn, NodeColumns
+from raftnomad.fsm.plan_check import node_indexes
 from raftnomad.model.allocation import AllocMetric
 from raftnomad.model.deployment import Deployment
 from raftnomad.model.job import Job, TaskGroup
-from raftnomad.model.plan import AllocUpdate, PlacementBlock
+from raftnomad.model.plan import AllocStop, AllocUpdate, PlacementBlock
 from raftnomad.model.status import (
     ACTIVE_DEPLOYMENT_STATUSES,
     ClientStatus,
@@ -34,6 +37,7 @@ from raftnomad.scheduler.changes import (
     GroupChanges,
     Placement,
     Why,
+    evicted_for,
     gone_with_their_nodes,
     stop_of,
 )
@@ -42,8 +46,9 @@ from raftnomad.scheduler.evaluations import blocked_evaluation
 from raftnomad.scheduler.explain import base_metric, failed_metric, with_exhausted, with_scores
 from raftnomad.scheduler.feasible import Feasibility, candidates, feasible
 from raftnomad.scheduler.finish import finished, plan_of
-from raftnomad.scheduler.input import AllocView, SchedulerInput, SchedulerOutput, oversubscribes
+from raftnomad.scheduler.input import AllocView, SchedulerInput, SchedulerOutput, Victim, oversubscribes
 from raftnomad.scheduler.place import GroupOutcome, Placed
+from raftnomad.scheduler.preempt import choose, may_preempt
 from raftnomad.scheduler.rank import GroupRank
 from raftnomad.scheduler.room import Room
 
@@ -113,6 +118,7 @@ def _output(
     for outcome in outcomes:
         blocks.extend(blocks_of(outcome, nodes, input.job.version if input.job else 0, current, chance))
         stops.update((one.placement.stop.alloc_id, one.placement.stop) for one in outcome.placed if one.placement.stop)
+        stops.update(_evictions(outcome, blocks, nodes))
     failed: dict[str, AllocMetric] = {
         outcome.ask.group.name: outcome.failure for outcome in outcomes if outcome.failure is not None
     }
@@ -128,10 +134,34 @@ def _output(
     full = {slot for outcome in outcomes for slot in outcome.full_slots}
     if len(full) == 1 and (facts := nodes.facts[full.pop()]) is not None:
         blocked = msgspec.structs.replace(blocked, node_id=facts.id)
+    short = _short_of_room(input, outcomes, nodes)
     if input.evaluation.status == EvalStatus.BLOCKED:
-        return SchedulerOutput(plan=plan, evaluation=blocked)
+        return SchedulerOutput(plan=plan, evaluation=blocked, short_of_room=short)
     evaluation = msgspec.structs.replace(evaluation, blocked_eval=blocked.id)
-    return SchedulerOutput(plan=plan, evaluation=evaluation, created=(blocked,))
+    return SchedulerOutput(plan=plan, evaluation=evaluation, created=(blocked,), short_of_room=short)
+
+
+def _evictions(outcome: GroupOutcome, blocks: list[PlacementBlock], nodes: NodeColumns) -> dict[str, AllocStop]:
+    """What goes for the sake of the group's allocations, of which each node has one."""
+    ids = {
+        block.node_ids[node]: alloc_id
+        for block in blocks
+        if block.task_group == outcome.ask.group.name
+        for alloc_id, node in zip(ids_of(block), node_indexes(block).tolist(), strict=True)
+    }
+    return {
+        victim: evicted_for(ids[facts.id], victim)
+        for one in outcome.placed
+        if (facts := nodes.facts[one.slot]) is not None
+        for victim in one.victims
+    }
+
+
+def _short_of_room(input: SchedulerInput, outcomes: list[GroupOutcome], nodes: NodeColumns) -> tuple[str, ...]:
+    if input.victims or input.job is None or not may_preempt(input.configuration, input.job.type):
+        return ()
+    slots = dict.fromkeys(slot for outcome in outcomes for slot in outcome.full_slots)
+    return tuple(facts.id for slot in slots if (facts := nodes.facts[slot]) is not None)
 
 
 @dataclass(frozen=True)
@@ -297,6 +327,9 @@ class _SystemGroup:
         given: Given | str = "full"
         if fits and self._room.limit_of(slot) >= 1:
             given = self._room.give(slot, rank.ask) if rank.ask.by_name else Given()
+        victims: list[Victim] = []
+        if isinstance(given, str):
+            victims, given = self._preempt(rank, slot, given)
         if isinstance(given, str):
             if fits:
                 rank.refusals[slot] = given
@@ -307,4 +340,29 @@ class _SystemGroup:
             return
         self._room.used[slot] += rank.demand[slot]
         self._room.alloc_count[slot] += 1
-        outcome.placed.append(Placed(placement, slot, given))
+        outcome.placed.append(Placed(placement, slot, given, tuple(victim.alloc.id for victim in victims)))
+
+    def _preempt(self, rank: GroupRank, slot: int, refusal: str) -> tuple[list[Victim], Given | str]:
+        """Who goes from the node, and what it gives then; its refusal when nothing helps."""
+        facts, room, ask = self._nodes.facts[slot], self._room, rank.ask
+        victims = self._input.victims.get(facts.id, ()) if facts is not None else ()
+        if not victims:
+            return [], refusal
+
+        def missing() -> NDArray[np.float64]:
+            short: NDArray[np.float64] = room.used[slot] + rank.demand[slot] - self._nodes.total[slot]
+            return short
+
+        def fits() -> bool:
+            if (missing() > 0).any() or room.limit_of(slot) < 1:
+                return False
+            given = room.give(slot, ask) if ask.by_name else Given()
+            if isinstance(given, str):
+                return False
+            room.release(slot, ask, given)
+            return True
+
+        chosen = choose(victims, missing, fits, lambda one: room.free(one.alloc), lambda one: room.occupy(one.alloc))
+        if not chosen:
+            return [], refusal
+        return chosen, room.give(slot, ask) if ask.by_name else Given()

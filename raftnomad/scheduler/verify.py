@@ -63,15 +63,18 @@ def without_rows(plan: Plan, refused: list[list[int]]) -> Plan:
     """The plan without those rows of its blocks, and without the stops that were only for their sake."""
     blocks: list[PlacementBlock] = []
     kept_alive: set[str] = set()
+    not_placed: set[str] = set()
     for block, numbers in zip(plan.placements, refused, strict=True):
         kept_alive.update(previous for row in numbers if (previous := (block.previous or {}).get(row)) is not None)
+        not_placed.update(_alloc_id(block, row) for row in numbers)
         rest = [row for row in _all_rows(block) if row not in set(numbers)]
         if rest:
             blocks.append(_with_rows(block, rest) if numbers else block)
     stops = tuple(
         stop
         for stop in plan.stops
-        if stop.alloc_id not in kept_alive or stop.client_status or stop.desired_description == MIGRATING
+        if stop.preempted_by not in not_placed
+        and (stop.alloc_id not in kept_alive or stop.client_status or stop.desired_description == MIGRATING)
     )
     return msgspec.structs.replace(plan, placements=tuple(blocks), stops=stops)
 

@@ -19,6 +19,7 @@ from raftnomad.model.row import ZERO_TIME
 from raftnomad.model.status import EvalTrigger
 from raftnomad.model.versions import specification_changed
 from raftnomad.scheduler.input import read_input
+from raftnomad.server.scheduling import scheduled
 from raftnomad.server.triggered import evaluation_of
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ async def plan_job(server: Server, job: Job, diff: bool) -> JobPlan:
         annotate_plan=True,
     )
     asked = read_input(state, evaluation, now_ns, server.random_bytes(16), planned)
-    output = await server.scheduling.schedule(state, asked)
+    output = await scheduled(server.scheduling, state, asked)
     annotations = output.plan.annotations or output.evaluation.plan_annotations
     difference = None
     if diff:

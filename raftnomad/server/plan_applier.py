@@ -31,8 +31,13 @@ class PlanApplier:
         self._epoch = epoch
         self._part_bytes = part_bytes
 
-    async def apply(self, plan: Plan, evaluations: tuple[Evaluation, ...]) -> tuple[int, tuple[str, ...]]:
-        """Returns the last index and the ids of refused placements; with any, the evaluations were not stored."""
+    async def apply(
+        self, plan: Plan, evaluations: tuple[Evaluation, ...], preempted: tuple[Evaluation, ...] = ()
+    ) -> tuple[int, tuple[str, ...]]:
+        """Returns the last index and the ids of refused placements; with any, the evaluations were not stored.
+
+        `preempted` are evaluations of the jobs that lose something to the plan, and stored with that.
+        """
         verified = verify(self._state, plan)
         refused = verified.refused
         index = self._state.index
@@ -42,7 +47,8 @@ class PlanApplier:
         for position, part in enumerate(parts):
             is_last = position == len(parts) - 1
             carried = evaluations if is_last and not refused else ()
-            applied = await self._propose(ApplyPlan(plan=part, evaluations=carried, epoch=self._epoch))
+            command = ApplyPlan(plan=part, evaluations=carried, epoch=self._epoch, preempted=preempted)
+            applied = await self._propose(command)
             refused += applied.refused
             index = applied.index
         return index, refused

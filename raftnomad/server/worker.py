@@ -12,9 +12,12 @@ from raftnomad.errors import RaftnomadError
 from raftnomad.fsm.commands import UpsertEvaluations
 from raftnomad.identifiers import new_id
 from raftnomad.model.evaluation import Evaluation
+from raftnomad.model.plan import Plan
 from raftnomad.model.status import EvalStatus, EvalTrigger, JobType
 from raftnomad.scheduler.input import SchedulerOutput, read_input
 from raftnomad.server.plan_applier import PlanApplier
+from raftnomad.server.scheduling import scheduled
+from raftnomad.server.triggered import evaluation_of, jobs_of
 
 if TYPE_CHECKING:
     from raftnomad.server.reign import Reign
@@ -82,7 +85,7 @@ class Worker:
         server = self._server
         async with self._turn:
             asked = read_input(server.state, evaluation, server.clock.now_ns(), server.random_bytes(16))
-            return await server.scheduling.schedule(server.state, asked)
+            return await scheduled(server.scheduling, server.state, asked)
 
     async def _apply(self, output: SchedulerOutput) -> bool:
         """False when some placements were refused: the scheduler has to look again."""
@@ -90,8 +93,19 @@ class Worker:
         if output.is_empty:
             await self._server.propose(UpsertEvaluations(evaluations=evaluations, epoch=self._reign.epoch))
             return True
-        _, refused = await self._applier.apply(output.plan, evaluations)
+        _, refused = await self._applier.apply(output.plan, evaluations, self._of_losers(output.plan))
         return not refused
+
+    def _of_losers(self, plan: Plan) -> tuple[Evaluation, ...]:
+        """The jobs that lose allocations to the plan look for other places."""
+        allocations = self._server.state.allocations
+        victims = [
+            alloc for stop in plan.stops if stop.preempted_by and (alloc := allocations.get(stop.alloc_id)) is not None
+        ]
+        return tuple(
+            evaluation_of(job, EvalTrigger.PREEMPTION, self._reign.new_id, self._server.clock.now_ns())
+            for job in jobs_of(self._server.state, victims).values()
+        )
 
     async def _give_up(self, evaluation: Evaluation, attempts: int) -> None:
         """The cluster changes faster than its plans: block, to try again in a minute."""

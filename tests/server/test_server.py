@@ -282,3 +282,19 @@ async def test_what_is_over_is_forgotten_on_demand(server: Server) -> None:
 
 def test_makers_give_what_they_are_asked_for() -> None:
     assert msgspec.structs.replace(a_job(count=2)).task_groups[0].count == 2
+
+
+async def test_a_system_job_displaces_what_is_less_important(server: Server) -> None:
+    await register_node(server, memory_mb=200)
+    await run(server, a_job("low", priority=20))
+    await eventually(lambda: len(live(server, "low")) == 1)
+    (low,) = live(server, "low")
+    await run(server, a_job("agent", type="system", priority=80), number=2)
+    await eventually(lambda: len(live(server, "agent")) == 1)
+    (agent,) = live(server, "agent")
+    low = server.state.allocations[low.id]
+    assert (low.desired_status, low.desired_description) == ("evict", f"Preempted by alloc ID {agent.id}")
+    assert agent.preempted_allocations == (low.id,)
+    await eventually(lambda: any(one.status == "blocked" for one in server.state.evaluations_of_job("default", "low")))
+    triggers = [one.triggered_by for one in server.state.evaluations_of_job("default", "low")]
+    assert triggers == ["job-register", "preemption", "queued-allocs"]

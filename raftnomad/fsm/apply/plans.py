@@ -6,6 +6,7 @@ here, where nothing can come between: a node that is gone, not ready or full ref
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 from msgspec.structs import replace
@@ -16,9 +17,10 @@ from raftnomad.fsm.apply.placements import ids_of, rows_of, whole, with_rows
 from raftnomad.fsm.commands import ApplyPlan
 from raftnomad.fsm.outcome import Applied, Outcome
 from raftnomad.fsm.plan_check import refused_rows
-from raftnomad.fsm.state import uses_node
+from raftnomad.fsm.state import JobKey, uses_node
 from raftnomad.fsm.transaction import Transaction
 from raftnomad.model.allocation import Allocation, AllocDeploymentStatus
+from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.job import Job
 from raftnomad.model.plan import AllocStop, AllocUpdate, PlacementBlock, Plan
 from raftnomad.model.status import ClientStatus, DesiredStatus
@@ -47,6 +49,8 @@ def apply(txn: Transaction, command: ApplyPlan) -> Outcome:
         _update(txn, plan, job, update)
     for block in blocks:
         _place(txn, plan, block)
+    evicted = [stop for stop in plan.stops if stop.preempted_by and stop.alloc_id not in held_back]
+    evaluations.store(txn, _of_losers(txn, evicted, command.preempted))
     if not refused:
         evaluations.store(txn, command.evaluations)
     return Applied(txn.index, refused=refused)
@@ -99,6 +103,8 @@ def _accepted(
             refused.extend(ids[row] for row in out)
             previous = block.previous or {}
             held_back.update({previous[row]: None for row in out if row in previous})
+            not_placed = {ids[row]: None for row in out}
+            held_back.update({stop.alloc_id: None for stop in plan.stops if stop.preempted_by in not_placed})
             blocks[position] = with_rows(block, [row for row in range(len(ids)) if row not in out])
         held_back = {one: None for one in held_back if one not in _said_by_servers(plan)}
     return blocks, held_back, tuple(refused)
@@ -143,6 +149,19 @@ def _stop(txn: Transaction, stop: AllocStop) -> None:
     if stop.preempted_by:
         fields["preempted_by_allocation"] = stop.preempted_by
     txn.put_allocation(replace(alloc, **fields))
+
+
+def _of_losers(txn: Transaction, evicted: list[AllocStop], preempted: tuple[Evaluation, ...]) -> Iterator[Evaluation]:
+    """Who came knows whom it has displaced; the evaluations of the jobs that have lost something."""
+    losers: dict[JobKey, None] = {}
+    for stop in evicted:
+        victim, winner = txn.state.allocations.get(stop.alloc_id), txn.state.allocations.get(stop.preempted_by)
+        if victim is None or winner is None:
+            continue
+        losers[victim.namespace, victim.job_id] = None
+        if victim.id not in (known := winner.preempted_allocations or ()):
+            txn.put_allocation(replace(winner, preempted_allocations=(*known, victim.id)))
+    return (one for one in preempted if (one.namespace, one.job_id) in losers)
 
 
 def _touched(txn: Transaction) -> dict[str, int]:

@@ -273,3 +273,32 @@ def test_a_former_leader_s_plan_is_refused(cluster: Cluster) -> None:
     assert "stale leader" in cluster.refuse(ApplyPlan(plan=plan, epoch=epoch))
     assert not cluster.state.allocations
     cluster.apply(ApplyPlan(plan=plan, epoch=later))
+
+
+def test_who_is_preempted_makes_room_and_its_job_is_evaluated(cluster: Cluster) -> None:
+    cluster.with_node(memory_mb=200)
+    cluster.place(cluster.with_job("low"), 1)
+    job = cluster.with_job("high", number=2)
+    block = a_block([an_id(2, "allo")], [an_id(1, "node")])
+    stop = AllocStop(alloc_id=an_id(1, "allo"), desired_status="evict", preempted_by=an_id(2, "allo"))
+    loser = an_evaluation(3, cluster.state.jobs["default", "low"], triggered_by="preemption")
+    command = ApplyPlan(plan=a_plan(job, (block,), stops=(stop,)), preempted=(loser,))
+    for _ in range(2):
+        cluster.apply(command)
+    victim, winner = (cluster.state.allocations[an_id(number, "allo")] for number in (1, 2))
+    assert (victim.desired_status, victim.preempted_by_allocation) == ("evict", winner.id)
+    assert winner.preempted_allocations == (victim.id,)
+    assert cluster.state.evaluations[loser.id].triggered_by == "preemption"
+
+
+def test_nobody_is_preempted_for_what_is_refused(cluster: Cluster) -> None:
+    cluster.with_node(memory_mb=200)
+    cluster.place(cluster.with_job("low"), 1)
+    job = cluster.with_job("high", number=2)
+    block = a_block([an_id(2, "allo")], [an_id(9, "node")])
+    stop = AllocStop(alloc_id=an_id(1, "allo"), desired_status="evict", preempted_by=an_id(2, "allo"))
+    loser = an_evaluation(3, cluster.state.jobs["default", "low"], triggered_by="preemption")
+    applied = cluster.apply(ApplyPlan(plan=a_plan(job, (block,), stops=(stop,)), preempted=(loser,)))
+    assert applied.refused == (an_id(2, "allo"),)
+    assert cluster.state.allocations[an_id(1, "allo")].desired_status == "run"
+    assert loser.id not in cluster.state.evaluations
