@@ -59,6 +59,7 @@ async def register_job(context: Context, request: Request) -> Answer:
             enforce_index=asked.enforce_index,
             job_modify_index=asked.job_modify_index,
             preserve_counts=asked.preserve_counts,
+            preserve_resources=asked.preserve_resources,
         )
     )
     return job_written(applied.index, applied.value, evaluation, job_intake.warnings_text(job, *odd))

@@ -90,7 +90,7 @@ async def list_policies(context: Context, request: Request) -> Answer:
         rows = [
             _stub(policy)
             for job in state.jobs.values()
-            if listing.in_namespace(job) and job_id in ("", job.id) and not job.stop
+            if listing.in_namespace(job) and job_id in ("", job.id)
             for policy in policies_of(job)
             if kind in ("", policy.type) and policy.id.startswith(listing.prefix)
         ]
@@ -123,7 +123,7 @@ async def read_policy(context: Context, request: Request) -> Answer:
 
 
 def find_policy(state: State, identifier: str) -> ScalingPolicy | None:
-    policies = (policy for job in state.jobs.values() if not job.stop for policy in policies_of(job))
+    policies = (policy for job in state.jobs.values() for policy in policies_of(job))
     return next((policy for policy in policies if policy.id == identifier), None)
 
 

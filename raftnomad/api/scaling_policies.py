@@ -45,6 +45,7 @@ def _complete(policy: ScalingPolicy, target: dict[str, str], job: Job) -> Scalin
         id=new_id(lambda _size: digest),
         type=kind,
         target=target,
+        enabled=policy.enabled and not job.stop,
         create_index=job.create_index,
-        modify_index=job.create_index,
+        modify_index=job.job_modify_index if job.stop else job.create_index,
     )

@@ -11,7 +11,7 @@ from raftnomad.fsm.outcome import Applied, Outcome, Rejected
 from raftnomad.fsm.state import JobKey, is_terminal
 from raftnomad.fsm.transaction import Transaction
 from raftnomad.model.evaluation import Evaluation
-from raftnomad.model.job import Job, JobSubmission
+from raftnomad.model.job import Job, JobSubmission, TaskGroup
 from raftnomad.model.status import TERMINAL_CLIENT_STATUSES
 from raftnomad.model.versions import specification_changed
 
@@ -26,6 +26,8 @@ def register(txn: Transaction, command: RegisterJob) -> Outcome:
         return Rejected(txn.index, refusal)
     if command.preserve_counts and old is not None:
         job = _with_counts_of(job, old)
+    if command.preserve_resources and old is not None:
+        job = _with_resources_of(job, old)
     if old is not None and not specification_changed(old, job):
         store_evaluation(txn, command.evaluation, old)
         return Applied(txn.index, value=old.job_modify_index)
@@ -56,6 +58,19 @@ def _refusal(txn: Transaction, command: RegisterJob, old: Job | None) -> str | N
 def _with_counts_of(job: Job, old: Job) -> Job:
     counts = {group.name: group.count for group in old.task_groups or ()}
     groups = tuple(replace(group, count=counts.get(group.name, group.count)) for group in job.task_groups or ())
+    return replace(job, task_groups=groups if job.task_groups is not None else None)
+
+
+def _with_resources_of(job: Job, old: Job) -> Job:
+    known = {(group.name, task.name): task.resources for group in old.task_groups or () for task in group.tasks or ()}
+
+    def kept(group: TaskGroup) -> TaskGroup:
+        tasks = tuple(
+            replace(task, resources=known.get((group.name, task.name), task.resources)) for task in group.tasks or ()
+        )
+        return replace(group, tasks=tasks if group.tasks is not None else None)
+
+    groups = tuple(kept(group) for group in job.task_groups or ())
     return replace(job, task_groups=groups if job.task_groups is not None else None)
 
 

@@ -13,8 +13,9 @@ from raftnomad.fsm.commands import (
 from raftnomad.model.job import JobSubmission, JobVersionTag
 from raftnomad.model.namespace import Namespace
 from raftnomad.model.policies import ParameterizedJobConfig, PeriodicConfig
+from raftnomad.model.resources import Resources
 from tests.fsm.cluster import Cluster
-from tests.makers import a_group, a_job, an_evaluation, an_id
+from tests.makers import a_group, a_job, a_task, an_evaluation, an_id
 
 KEY = ("default", "web")
 
@@ -244,3 +245,11 @@ def test_a_version_without_its_tag_is_kept_no_longer_than_others(cluster: Cluste
     cluster.apply(TagJobVersion(job_id="web", name="good"))
     assert versions(cluster) == [7, 6, 5, 4, 3, 2]
     assert cluster.refuse(TagJobVersion(job_id="web", name="good")) == 'tag "good" not found on job "web"'
+
+
+def test_tasks_that_stay_keep_their_resources_when_asked_for(cluster: Cluster) -> None:
+    cluster.with_job(task_groups=(a_group(tasks=(a_task(resources=Resources(cpu=77, memory_mb=33)),)),))
+    again = a_job(task_groups=(a_group(tasks=(a_task(), a_task("new"))),))
+    cluster.apply(RegisterJob(job=again, preserve_resources=True))
+    (group,) = cluster.state.jobs[KEY].task_groups or ()
+    assert [task.resources.cpu for task in group.tasks or () if task.resources] == [77, 100]
