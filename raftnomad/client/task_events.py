@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from raftnomad.drivers.driver import ExitResult
 from raftnomad.durations import format_duration
 from raftnomad.model.allocation import TaskEvent
@@ -104,6 +106,10 @@ def main_dead(now_ns: int) -> TaskEvent:
     return _event("Main Tasks Dead", now_ns, "Main tasks in the group died")
 
 
+def driver_message(now_ns: int, message: str, details: Mapping[str, str]) -> TaskEvent:
+    return _event("Driver", now_ns, message, dict(details), driver_message=message)
+
+
 def driver_failure(now_ns: int, error: str) -> TaskEvent:
     return _event("Driver Failure", now_ns, error, {"driver_error": error}, driver_error=error)
 
@@ -148,6 +154,7 @@ def _event(
     restart_reason: str = "",
     setup_error: str = "",
     driver_error: str = "",
+    driver_message: str = "",
     validation_error: str = "",
     exit_code: int = 0,
     signal: int = 0,
@@ -166,6 +173,7 @@ def _event(
         restart_reason=restart_reason,
         setup_error=setup_error,
         driver_error=driver_error,
+        driver_message=driver_message,
         validation_error=validation_error,
         exit_code=exit_code,
         signal=signal,

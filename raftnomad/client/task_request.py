@@ -10,7 +10,7 @@ from raftnomad.client.alloc_directory import AllocDirectory
 from raftnomad.client.environment import Environment, build, task_resources
 from raftnomad.client.interpolation import InterpolationError, fill, fill_config
 from raftnomad.client.settings import ClientSettings
-from raftnomad.drivers.driver import Driver, Port, Task
+from raftnomad.drivers.driver import Driver, Port, Task, Tell
 from raftnomad.model import job as model
 from raftnomad.model.allocation import Allocation
 from raftnomad.model.node import Node
@@ -44,7 +44,7 @@ def environment(setting: Setting, task: model.Task, driver: Driver) -> Environme
     return build(setting.alloc, setting.job, setting.group, task, setting.node, directories)
 
 
-def driver_task(setting: Setting, task: model.Task, driver: Driver) -> Task:
+def driver_task(setting: Setting, task: model.Task, driver: Driver, tell: Tell) -> Task:
     """Raises ValidationError when the config names what is not there or the driver refuses it."""
     known = environment(setting, task, driver)
     given = task_resources(setting.alloc, task.name)
@@ -71,6 +71,8 @@ def driver_task(setting: Setting, task: model.Task, driver: Driver) -> Task:
         memory_max_mb=given.memory.memory_max_mb,
         ports=_ports(setting.alloc),
         network_mode=networks[0].mode or "host" if networks else "host",
+        labels={"node_id": setting.node.id, "node_name": setting.node.name},
+        tell=tell,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Mapping
 from typing import Protocol
 
 from raftnomad.client import task_events, task_process, task_setup, task_states
@@ -210,7 +211,7 @@ class TaskRunner:
         assert driver is not None
         try:
             self._prepare(setting)
-            request = driver_task(setting, self.task, driver)
+            request = driver_task(setting, self.task, driver, self._told_by_driver)
         except ValidationError as error:
             return self._failed(task_events.failed_validation(self._now(), str(error)), Ending.UNRECOVERABLE)
         except (DirectoryError, OSError) as error:
@@ -223,6 +224,9 @@ class TaskRunner:
             return self._failed(task_events.driver_failure(self._now(), str(error)), ending)
         self._running()
         return None
+
+    def _told_by_driver(self, message: str, details: Mapping[str, str]) -> None:
+        self.note(task_events.driver_message(self._now(), message, details))
 
     def _prepare(self, setting: Setting) -> None:
         """Raises OSError and DirectoryError."""

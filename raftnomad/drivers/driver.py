@@ -6,7 +6,7 @@ again, also from another process after the agent was killed. Drivers know nothin
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -35,6 +35,14 @@ class Port:
     value: int
     to: int
     """The port inside the task's network; equal to `value` on the host's."""
+
+
+Tell = Callable[[str, Mapping[str, str]], None]
+"""Called with a sentence for people and details for programs."""
+
+
+def unheard(message: str, details: Mapping[str, str]) -> None:
+    """A `Tell` for whoever does not care."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,6 +79,10 @@ class Task:
     ports: tuple[Port, ...] = ()
     network_mode: str = "host"
     labels: Mapping[str, str] = field(default_factory=dict)
+    """Facts about where it runs that a driver may show to others: `node_id`, `node_name`."""
+    tell: Tell = unheard
+    """What goes on while the task is started, such as a download, becomes an event of the task. Called in the event
+    loop's thread, and only until `Driver.start` returns."""
 
 
 class TaskHandle(msgspec.Struct, frozen=True, kw_only=True):

@@ -12,6 +12,8 @@ from raftnomad.client.client import Client
 from raftnomad.client.connection import HttpConnection
 from raftnomad.client.settings import ClientSettings
 from raftnomad.clock import SystemClock
+from raftnomad.drivers.driver import Task as DriverTask
+from raftnomad.drivers.driver import TaskHandle
 from raftnomad.drivers.executor import Executors
 from raftnomad.drivers.raw_exec import RawExecDriver
 from raftnomad.model.job import Task
@@ -179,6 +181,28 @@ async def test_a_replacement_begins_when_what_it_replaces_has_ended(server: Fake
     report = await server.status(new.id, "running")
     before = (server.last(old.id) or report).task_states or {}
     assert before["web"].finished_at < (report.task_states or {})["web"].started_at
+
+
+class TellingDriver(RawExecDriver):
+    async def start(self, task: DriverTask) -> TaskHandle:
+        task.tell("Fetching it", {"from": task.labels["node_name"]})
+        return await super().start(task)
+
+
+async def test_what_a_driver_tells_is_an_event_of_the_task(
+    server: FakeServer, settings: ClientSettings, tmp_path: Path
+) -> None:
+    drivers = {"raw_exec": TellingDriver({"enabled": True}, tmp_path / "drivers")}
+    client = Client(settings, drivers, HttpConnection([server.address]), SystemClock(), os.urandom)
+    await client.start()
+    alloc = an_alloc(a_job(a_group(shell("main", "exit 0")), type="batch"))
+    await server.place(alloc)
+    report = await server.status(alloc.id, "complete")
+    assert events(report, "main") == ["Received", "Task Setup", "Driver", "Started", "Terminated"]
+    told = ((report.task_states or {})["main"].events or ())[2]
+    assert (told.display_message, told.details) == ("Fetching it", {"from": client.node.name})
+    await client.stop(kill_tasks=True)
+    await Executors(tmp_path / "drivers").retire_zygote()
 
 
 async def test_processes_of_a_task_are_measured(server: FakeServer, client: Client) -> None:

@@ -107,6 +107,13 @@ class TestDocker(DriverConformance):
         with pytest.raises(DriverError, match=message):
             await driver.start(self.task(tmp_path, config))
 
+    async def test_a_download_is_told(self, driver, tmp_path):
+        told = []
+        task = self.task(tmp_path, {"image": "127.0.0.1:1/absent"}, tell=lambda *words: told.append(words))
+        with pytest.raises(DriverError):
+            await driver.start(task)
+        assert told == [("Downloading image", {"image": "127.0.0.1:1/absent:latest"})]
+
     async def test_an_image_is_loaded_from_a_file_of_the_task(self, driver, started, tmp_path):
         config = {"image": "loaded:1", "load": "image.tar", "command": "/bin/true"}
         task = self.task(tmp_path, config)

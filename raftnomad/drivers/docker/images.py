@@ -34,6 +34,7 @@ class Images:
         if path := text(config, "load"):
             await self._load(task, path)
         else:
+            task.tell("Downloading image", {"image": image.full_name})
             try:
                 await self._pull_once(image, task, timeout_s)
             except (EngineError, EngineDown) as error:
