@@ -113,7 +113,7 @@ def container_body(task: Task, settings: Settings, image_id: str, cgroup_version
         "OpenStdin": flag(config, "interactive"),
         "MacAddress": _mac_address(config),
         "ExposedPorts": exposed or None,
-        "HostConfig": _host_config(task, settings, cgroup_version) | {"PortBindings": bindings or None},
+        "HostConfig": _host_config(task, settings, cgroup_version) | {"PortBindings": bindings},
     }
     body |= _command(config)
     for checks in blocks(config, "healthchecks"):

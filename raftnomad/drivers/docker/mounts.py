@@ -36,7 +36,8 @@ def is_inside(path: str, task: Task) -> bool:
 
 
 def _volume(volume: str, task: Task, settings: Settings) -> str:
-    source, *rest = volume.split(":")
+    # What follows the mode is nothing to Nomad, and so is it here.
+    source, *rest = volume.split(":")[:3]
     driver = text(task.config, "volume_driver")
     if not rest:
         raise DriverError(f'invalid docker volume "{volume}": not <src>:<destination> format')

@@ -86,11 +86,12 @@ def test_ports_are_published_for_both_protocols():
 
 def test_volumes_of_an_agent_that_allows_them():
     settings = {"volumes": [{"enabled": True}]}
-    volumes = ["/etc:/host-etc:ro", "local/data:/data", "named:/named"]
+    volumes = ["/etc:/host-etc:ro", "local/data:/data", "named:/named", "/a:/b:c:d"]
     assert body_of({"volumes": volumes}, settings)["HostConfig"]["Binds"][4:] == [
         "/etc:/host-etc:ro",
         "/allocs/A/web/local/data:/data",
         "/allocs/A/web/named:/named",
+        "/a:/b:c",
     ]
 
 
