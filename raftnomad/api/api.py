@@ -23,7 +23,7 @@ from raftnomad.api.monitor import LogLines, Monitor
 from raftnomad.api.router import Router
 from raftnomad.api.routes import ANY, GET, other_routes, server_routes
 from raftnomad.clock import Clock, SystemClock
-from raftnomad.errors import MethodNotAllowed, RaftnomadError
+from raftnomad.errors import MethodNotAllowed, NotFound, RaftnomadError
 from raftnomad.members.service import Members
 from raftnomad.model import wire
 from raftnomad.server.server import Server
@@ -187,6 +187,8 @@ class Api:
             if request.path.startswith(("/v1/client/fs/cat/", "/v1/client/fs/readat/")):
                 # Nomad answers these two with 200 and the error as the file's content.
                 return answers.text(str(error))
+            if isinstance(error, NotFound) and request.path == "/v1/client/gc":
+                raise RaftnomadError(str(error)) from None
             raise
 
     async def _at_its_place(self, about: elsewhere.Subject, request: Request) -> Answer:

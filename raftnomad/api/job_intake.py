@@ -85,15 +85,19 @@ def _not_allowed(job: Job, state: State) -> list[str]:
     groups = job.task_groups or ()
     drivers = dict.fromkeys(task.driver for group in groups for task in group.tasks or ())
     modes = dict.fromkeys(network.mode or "host" for group in groups for network in group.networks or ())
-    return [
-        f'used {what} "{name}" is not allowed in namespace "{job.namespace}"'
-        for what, names, enabled, disabled in (
-            ("task driver", drivers, rules.enabled_task_drivers, rules.disabled_task_drivers),
-            ("group network mode", modes, rules.enabled_network_modes, rules.disabled_network_modes),
-        )
-        for name in names
-        if (enabled and name not in enabled) or (disabled and name in disabled)
-    ]
+    errors = []
+    for what, names, enabled, disabled in (
+        ("task driver", drivers, rules.enabled_task_drivers, rules.disabled_task_drivers),
+        ("group network mode", modes, rules.enabled_network_modes, rules.disabled_network_modes),
+    ):
+        refused = [
+            f'"{name}"' for name in names if (enabled and name not in enabled) or (disabled and name in disabled)
+        ]
+        if len(refused) == 1:
+            errors.append(f'used {what} {refused[0]} is not allowed in namespace "{job.namespace}"')
+        elif refused:
+            errors.append(f'used {what}s [{" ".join(refused)}] are not allowed in namespace "{job.namespace}"')
+    return errors
 
 
 def _missing(job: Job, state: State) -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from raftnomad.api import answers
+from raftnomad.api import answers, shown
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
 from raftnomad.api.query import query
@@ -24,7 +24,7 @@ async def list_namespaces(context: Context, request: Request) -> Answer:
     prefix = request.get("prefix")
 
     def read(state: State) -> Found:
-        rows = [state.namespaces[name] for name in sorted(state.namespaces) if name.startswith(prefix)]
+        rows = [shown.namespace(state.namespaces[name]) for name in sorted(state.namespaces) if name.startswith(prefix)]
         return Found(index=state.table_index("namespaces") or 1, value=rows)
 
     return await query(context, request, [("namespaces",)], read)
@@ -37,7 +37,7 @@ async def read_namespace(context: Context, request: Request) -> Answer:
         namespace = state.namespaces.get(name)
         if namespace is None:
             return Found(index=state.table_index("namespaces") or 1, missing="Namespace not found")
-        return Found(index=namespace.modify_index, value=namespace)
+        return Found(index=namespace.modify_index, value=shown.namespace(namespace))
 
     return await query(context, request, [("namespaces", "id", name)], read)
 
@@ -69,7 +69,7 @@ def _problem(namespace: Namespace) -> str:
 
 
 async def delete_namespace(context: Context, request: Request) -> Answer:
-    applied = await context.server.propose(DeleteNamespaces(names=(_name(request),)))
+    applied = await context.server.propose(DeleteNamespaces(names=(_name(request),), region=context.server.region))
     return answers.written(applied.index)
 
 

@@ -17,7 +17,7 @@ from raftnomad.model import wire
 from raftnomad.model.scheduler_configuration import SchedulerConfiguration
 from raftnomad.model.server import RaftServer
 from raftnomad.raft.log import Member
-from raftnomad.web import Answer, Request
+from raftnomad.web import Answer, Request, Response
 
 ALGORITHMS = ("binpack", "spread")
 RAFT_PROTOCOL = "3"
@@ -43,6 +43,22 @@ async def raft_configuration(context: Context, request: Request) -> Answer:
 
 async def unknown_raft_route(_context: Context, _request: Request) -> Answer:
     raise NotFound("Invalid method")
+
+
+async def no_other_method(_context: Context, _request: Request) -> Answer:
+    return Response(status=405, content_type="")
+
+
+async def upgrade_check(context: Context, request: Request) -> Answer:
+    """Vault is not spoken to, so there is nothing of it that could be outdated."""
+    if request.parameters["name"] != "vault-workload-identity":
+        raise NotFound(f"Path {request.path} not found")
+
+    def read(state: State) -> Found:
+        value: dict[str, object] = {"JobsWithoutVaultIdentity": [], "OutdatedNodes": [], "VaultTokens": None}
+        return Found(index=state.index, value=value)
+
+    return await query(context, request, [("jobs",)], read, inline_meta=True)
 
 
 async def remove_peer(context: Context, request: Request) -> Answer:

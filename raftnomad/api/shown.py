@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import blake2b
+
 import msgspec
 from msgspec.structs import replace
 
@@ -9,6 +11,7 @@ from raftnomad.api import scaling_policies
 from raftnomad.model.allocation import Allocation, DesiredTransition, TaskEvent, TaskState
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.job import Job
+from raftnomad.model.namespace import Namespace
 from raftnomad.model.node import Node
 from raftnomad.model.resources import AllocatedResources, AllocatedTaskResources, Resources
 from raftnomad.model.row import ZERO_TIME
@@ -34,6 +37,23 @@ def job(row: Job) -> Job:
         for group in row.task_groups or ()
     )
     return replace(row, task_groups=groups)
+
+
+def namespace(row: Namespace) -> Namespace:
+    """With the hash by which clients tell whether it has changed: BLAKE2b-256 of its texts, one behind the other."""
+    rules = row.capabilities
+    texts = [row.name, row.description, row.quota]
+    if rules is not None:
+        for names in (
+            rules.enabled_task_drivers,
+            rules.disabled_task_drivers,
+            rules.enabled_network_modes,
+            rules.disabled_network_modes,
+        ):
+            texts += names or ()
+    for key, value in sorted((row.meta or {}).items()):
+        texts += (key, value)
+    return replace(row, hash=blake2b("".join(texts).encode(), digest_size=32).digest())
 
 
 def evaluation(row: Evaluation) -> Evaluation:

@@ -222,6 +222,8 @@ class UpsertNamespaces(Command, frozen=True, kw_only=True):
 
 class DeleteNamespaces(Command, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
+    region: str = "global"
+    """For the words of a refusal."""
 
 
 class CollectGarbage(Command, frozen=True, kw_only=True):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from raftnomad.fsm.commands import DeleteNamespaces, UpsertNamespaces
 from raftnomad.fsm.outcome import Applied, Outcome, Rejected
+from raftnomad.fsm.state import State, is_terminal
 from raftnomad.fsm.transaction import Transaction, stamped
 from raftnomad.model.status import JobStatus
+from raftnomad.model.validation import multierror
 
 
 def upsert(txn: Transaction, command: UpsertNamespaces) -> Outcome:
@@ -21,8 +23,18 @@ def delete(txn: Transaction, command: DeleteNamespaces) -> Outcome:
             return Rejected(txn.index, "can not delete default namespace")
         if name not in txn.state.namespaces:
             return Rejected(txn.index, "namespace not found")
-        if any(key[0] == name and job.status != JobStatus.DEAD for key, job in txn.state.jobs.items()):
-            return Rejected(txn.index, f'namespace "{name}" has non-terminal jobs')
+        if needed := _needed_by(txn.state, name):
+            where = f"in regions: [{command.region}]"
+            return Rejected(txn.index, multierror([f'namespace "{name}" has {what} {where}' for what in needed]))
     for name in dict.fromkeys(command.names):
         txn.remove(txn.state.namespaces, name)
     return Applied(txn.index)
+
+
+def _needed_by(state: State, name: str) -> list[str]:
+    needed = []
+    if any(key[0] == name and job.status != JobStatus.DEAD for key, job in state.jobs.items()):
+        needed.append("non-terminal jobs")
+    if any(alloc.namespace == name and not is_terminal(alloc) for alloc in state.allocations.values()):
+        needed.append("non-terminal allocations")
+    return needed

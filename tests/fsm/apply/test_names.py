@@ -14,7 +14,7 @@ from raftnomad.model.namespace import Namespace
 from raftnomad.model.node import NodePool
 from raftnomad.model.scheduler_configuration import SchedulerConfiguration
 from tests.fsm.cluster import Cluster
-from tests.makers import a_job
+from tests.makers import a_job, an_evaluation
 
 
 def test_what_is_built_in_is_there_from_the_first_index(cluster: Cluster) -> None:
@@ -65,4 +65,17 @@ def test_settings_are_replaced_when_they_are_what_was_read(cluster: Cluster) -> 
         "spread",
         1,
         3,
+    )
+
+
+def test_a_namespace_in_which_something_runs_is_not_deleted_and_both_reasons_are_told(cluster: Cluster) -> None:
+    cluster.apply(UpsertNamespaces(namespaces=(Namespace(name="team"),)))
+    cluster.with_node()
+    job = a_job(namespace="team")
+    cluster.apply(RegisterJob(job=job, evaluation=an_evaluation(1, job)))
+    cluster.place(cluster.state.jobs["team", "web"], 1)
+    assert cluster.refuse(DeleteNamespaces(names=("team",), region="west")) == (
+        "2 errors occurred:\n"
+        '\t* namespace "team" has non-terminal jobs in regions: [west]\n'
+        '\t* namespace "team" has non-terminal allocations in regions: [west]\n\n'
     )
