@@ -2,7 +2,7 @@
 
 It starts the task, copies its output to log files, answers on a socket in its directory, kills the whole tree when
 the first process ends or a stop runs out of time, writes the end to disk, answers who waits, and goes.
-Forked from the zygote, with everything imported; a single thread and a poll loop keep it at about a megabyte.
+Forked from the zygote, with everything imported; a single thread and a poll loop keep it at about two megabytes.
 """
 
 from __future__ import annotations

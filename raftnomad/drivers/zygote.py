@@ -1,4 +1,4 @@
-"""The zygote: forks an executor for every connection, so that each costs about a megabyte and not a whole Python.
+"""The zygote: forks an executor for every connection, so that each costs two megabytes and not a Python of six.
 
 It parses nothing itself: the fork reads the request and answers, so no request can harm it. It outlives the agent
 (own session, own parent) and is found again by its socket; when it is dead, a new one takes over, and the executors
