@@ -148,10 +148,11 @@ class StockNode:
 
     def statistics(self) -> dict[str, str]:
         raft = self.raft
+        log = raft._SyncObj__raftLog
         return {
             "state": "Leader" if raft._isLeader() else "Follower",
             "term": str(raft.raftCurrentTerm),
-            "last_log_index": str(raft._SyncObj__raftLog[-1][1]),
+            "last_log_index": str(log[-1][1] if len(log) else 0),  # It can lose all of it.
             "applied_index": str(raft.raftLastApplied),
             "commit_index": str(raft.raftCommitIndex),
         }
