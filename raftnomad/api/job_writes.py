@@ -165,7 +165,7 @@ def _deregistered(index: int, job_modify_index: int, evaluation: Evaluation | No
         index,
         {
             "EvalID": evaluation.id if evaluation is not None else "",
-            "EvalCreateIndex": index if evaluation is not None else 0,
+            "EvalCreateIndex": index,
             "JobModifyIndex": job_modify_index,
             "VolumeEvalID": "",
             "VolumeEvalIndex": 0,

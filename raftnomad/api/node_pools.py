@@ -31,7 +31,9 @@ async def list_node_pools(context: Context, request: Request) -> Answer:
     def read(state: State) -> Found:
         rows = (pool for name, pool in state.node_pools.items() if name.startswith(listing.prefix))
         page = listing.page(rows, BY_NAME)
-        return Found(index=state.table_index("node_pools") or 1, value=page.rows, next_token=page.next_token)
+        return Found(
+            index=state.table_index("node_pools") or 1, rows=page.rows, show=_shown, next_token=page.next_token
+        )
 
     return await query(context, request, [("node_pools",)], read)
 
@@ -43,9 +45,14 @@ async def read_node_pool(context: Context, request: Request) -> Answer:
         pool = state.node_pools.get(name)
         if pool is None:
             return Found(index=state.table_index("node_pools") or 1, missing="node pool not found")
-        return Found(index=pool.modify_index, value=pool)
+        return Found(index=pool.modify_index, value=_shown(pool))
 
     return await query(context, request, [("node_pools", "id", name)], read)
+
+
+def _shown(pool: NodePool) -> NodePool:
+    """Pools that nobody has written have the default, too."""
+    return msgspec.structs.replace(pool, node_identity_ttl_ns=pool.node_identity_ttl_ns or IDENTITY_TTL_NS)
 
 
 async def write_node_pool(context: Context, request: Request) -> Answer:
@@ -70,7 +77,9 @@ def _problem(pool: NodePool) -> str:
 
 
 async def delete_node_pool(context: Context, request: Request) -> Answer:
-    applied = await context.server.propose(DeleteNodePools(names=(request.parameters["name"],)))
+    applied = await context.server.propose(
+        DeleteNodePools(names=(request.parameters["name"],), region=context.server.region)
+    )
     return answers.written(applied.index)
 
 

@@ -43,7 +43,7 @@ def job_stub(row: Job, summary: JobSummary | None, *, meta: bool = False) -> Job
     return JobListStub(
         **_shared(row, JobListStub, "meta", "periodic", "parameterized_job"),
         periodic=row.periodic is not None,
-        parameterized_job=row.parameterized_job is not None,
+        parameterized_job=row.parameterized_job is not None and not row.dispatched,
         job_summary=summary,
         meta=row.meta if meta and row.meta else OMITTED,
     )

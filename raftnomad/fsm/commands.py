@@ -214,6 +214,8 @@ class UpsertNodePools(Command, frozen=True, kw_only=True):
 
 class DeleteNodePools(Command, frozen=True, kw_only=True):
     names: tuple[str, ...] = ()
+    region: str = "global"
+    """For the words of a refusal."""
 
 
 class UpsertNamespaces(Command, frozen=True, kw_only=True):

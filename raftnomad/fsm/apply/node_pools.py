@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from raftnomad.fsm.commands import DeleteNodePools, UpsertNodePools
 from raftnomad.fsm.outcome import Applied, Outcome, Rejected
+from raftnomad.fsm.state import State
 from raftnomad.fsm.transaction import Transaction, stamped
 from raftnomad.model.status import JobStatus
+from raftnomad.model.validation import multierror
 
 BUILT_IN = ("all", "default")
 
@@ -21,14 +23,22 @@ def upsert(txn: Transaction, command: UpsertNodePools) -> Outcome:
 
 def delete(txn: Transaction, command: DeleteNodePools) -> Outcome:
     for name in command.names:
-        if name in BUILT_IN:
-            return Rejected(txn.index, f'deleting node pool "{name}" is not allowed')
         if name not in txn.state.node_pools:
             return Rejected(txn.index, f"node pool {name} not found")
-        if any(node.node_pool == name for node in txn.state.nodes.values()):
-            return Rejected(txn.index, f'node pool "{name}" has nodes')
-        if any(job.node_pool == name and job.status != JobStatus.DEAD for job in txn.state.jobs.values()):
-            return Rejected(txn.index, f'node pool "{name}" has non-terminal jobs')
+        if needed := _needed_by(txn.state, name):
+            where = f"in regions: [{command.region}]"
+            return Rejected(txn.index, multierror([f'node pool "{name}" has {what} {where}' for what in needed]))
+        if name in BUILT_IN:
+            return Rejected(txn.index, f'deleting node pool "{name}" is not allowed')
     for name in dict.fromkeys(command.names):
         txn.remove(txn.state.node_pools, name)
     return Applied(txn.index)
+
+
+def _needed_by(state: State, name: str) -> list[str]:
+    needed = []
+    if any(job.node_pool == name and job.status != JobStatus.DEAD for job in state.jobs.values()):
+        needed.append("non-terminal jobs")
+    if any(node.node_pool == name for node in state.nodes.values()):
+        needed.append("nodes")
+    return needed
