@@ -29,7 +29,8 @@ def register(txn: Transaction, command: RegisterJob) -> Outcome:
     if command.preserve_resources and old is not None:
         job = _with_resources_of(job, old)
     if old is not None and not specification_changed(old, job):
-        store_evaluation(txn, command.evaluation, old)
+        if command.evaluation is not None:  # It names no change, since there is none.
+            evaluations.store(txn, (replace(command.evaluation, job_modify_index=0),))
         return Applied(txn.index, value=old.job_modify_index)
     add_version(txn, replace(job, stable=False), old, command.submission)
     store_evaluation(txn, command.evaluation, txn.state.jobs[job.namespace, job.id])
