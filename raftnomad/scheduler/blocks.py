@@ -6,22 +6,23 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from raftnomad.fsm.apply.placements import ids_of
 from raftnomad.fsm.node_columns import CORES, CPU, NodeColumns
 from raftnomad.model.deployment import Deployment
-from raftnomad.model.plan import PlacementBlock
+from raftnomad.model.plan import AllocStop, PlacementBlock
 from raftnomad.scheduler.chance import Chance
-from raftnomad.scheduler.changes import Why
+from raftnomad.scheduler.changes import Why, evicted_for
 from raftnomad.scheduler.place import GroupOutcome, Placed
 
 
 def blocks_of(
     outcome: GroupOutcome, nodes: NodeColumns, plan_version: int, deployment: Deployment | None, chance: Chance
-) -> Iterator[PlacementBlock]:
-    """One block for what is alike, and one more for each allocation that is not."""
+) -> Iterator[tuple[PlacementBlock, list[Placed]]]:
+    """One block for what is alike, and one more for each allocation that is not; each with its rows."""
     alike: dict[tuple[bool, int], list[_Columns]] = {}
     for one in outcome.placed:
         if not outcome.ask.is_columnar(one.given):
-            yield _block([one], outcome, nodes, plan_version, deployment, chance, spelled_out=True)
+            yield _block([one], outcome, nodes, plan_version, deployment, chance, spelled_out=True), [one]
             continue
         blocks = alike.setdefault((one.placement.why is Why.CANARY, one.placement.job.version), [])
         if not any(block.add(one) for block in blocks):
@@ -29,7 +30,21 @@ def blocks_of(
             blocks[-1].add(one)
     for blocks in alike.values():
         for block in blocks:
-            yield _block(block.placed, outcome, nodes, plan_version, deployment, chance, spelled_out=False)
+            yield (
+                _block(block.placed, outcome, nodes, plan_version, deployment, chance, spelled_out=False),
+                block.placed,
+            )
+
+
+def evictions(block: PlacementBlock, placed: list[Placed]) -> dict[str, AllocStop]:
+    """What goes for the sake of the block's allocations."""
+    if not any(one.victims for one in placed):
+        return {}
+    return {
+        victim: evicted_for(alloc_id, victim)
+        for alloc_id, one in zip(ids_of(block), placed, strict=True)
+        for victim in one.victims
+    }
 
 
 class _Columns:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -25,8 +25,9 @@ from raftnomad.scheduler.feasible import (
     property_column,
     volume_mask,
 )
-from raftnomad.scheduler.input import AllocView, SchedulerInput, oversubscribes
+from raftnomad.scheduler.input import AllocView, SchedulerInput, Victim, oversubscribes
 from raftnomad.scheduler.operands import DISTINCT_HOSTS, DISTINCT_PROPERTY
+from raftnomad.scheduler.preempt import make_room
 from raftnomad.scheduler.rank import GroupRank, Scores
 from raftnomad.scheduler.reschedule import previous_nodes
 from raftnomad.scheduler.room import Room
@@ -75,6 +76,7 @@ class Placer:
         self._peers = [
             _Peer(alloc.id, alloc.task_group, slot_of[alloc.node_id]) for alloc in live if alloc.node_id in slot_of
         ]
+        self._evicted: dict[str, None] = {}
         self._peer_ids = {peer.alloc_id for peer in self._peers}
 
     def place(self, job: Job, group: TaskGroup, placements: list[Placement]) -> GroupOutcome:
@@ -99,6 +101,8 @@ class Placer:
         outcome.failed.extend(alike[len(placed) :])
         if any(_frees(placement) for placement in outcome.failed):
             self._place_again(rank, placements, outcome)
+        if self._input.victims and outcome.failed:
+            self._preempt(rank, outcome)
         if outcome.failed:
             now = with_exhausted(metric, rank, rank.components())
             outcome.failure = failed_metric(now, group, len(outcome.failed))
@@ -130,6 +134,43 @@ class Placer:
             self._place_special(rank, placement, outcome)
             if previous is not None and len(outcome.placed) == before:
                 self._return(previous, rank)
+
+    def _preempt(self, rank: GroupRank, outcome: GroupOutcome) -> None:
+        """What found no place takes that of others: of all nodes, where the least important and the fewest go."""
+        failed, outcome.failed = outcome.failed, []
+        for placement in failed:
+            previous = placement.previous if _frees(placement) else None
+            self._leave([previous], rank)
+            best = min(self._ways(rank), default=None)
+            if best is None:
+                if previous is not None:
+                    self._return(previous, rank)
+                outcome.failed.append(placement)
+                continue
+            slot = best[2]
+            chosen = make_room(rank, slot, self._victims_on(slot))
+            given = self._room.give(slot, rank.ask) if rank.ask.by_name else Given()
+            assert isinstance(given, Given)
+            rank.take(slot)
+            self._evicted.update(dict.fromkeys(victim.alloc.id for victim in chosen))
+            outcome.placed.append(Placed(placement, slot, given, tuple(victim.alloc.id for victim in chosen)))
+
+    def _ways(self, rank: GroupRank) -> Iterator[tuple[int, int, int]]:
+        """(priority of the most important victim, number of victims, slot) of each node that can be made to take it."""
+        for node_id in self._input.victims:
+            slot = self._nodes.slot_of.get(node_id)
+            if slot is None or not rank.mask[slot] or not all(one.allows(slot) for one in rank.distinct):
+                continue
+            chosen = make_room(rank, slot, self._victims_on(slot))
+            for victim in chosen:
+                self._room.occupy(victim.alloc)
+            if chosen:
+                yield max(victim.priority for victim in chosen), len(chosen), slot
+
+    def _victims_on(self, slot: int) -> list[Victim]:
+        facts = self._nodes.facts[slot]
+        assert facts is not None
+        return [one for one in self._input.victims[facts.id] if one.alloc.id not in self._evicted]
 
     def _take_back(self, rank: GroupRank, one: Placed) -> None:
         self._room.release(one.slot, rank.ask, one.given)

@@ -6,13 +6,14 @@ The same input and nodes give the same output, to the byte: chance comes from th
 from __future__ import annotations
 
 import msgspec
+import numpy as np
 
 from raftnomad.fsm.node_columns import BoolColumn, NodeColumns
 from raftnomad.model.allocation import AllocMetric
 from raftnomad.model.job import Job, TaskGroup
 from raftnomad.model.plan import AllocStop, AllocUpdate, PlacementBlock
 from raftnomad.model.status import EvalStatus, EvalTrigger, JobType
-from raftnomad.scheduler.blocks import blocks_of
+from raftnomad.scheduler.blocks import blocks_of, evictions
 from raftnomad.scheduler.chance import Chance
 from raftnomad.scheduler.changes import UNKNOWN, Changes, Placement, Why, gone_with_their_nodes
 from raftnomad.scheduler.evaluations import FollowUps, blocked_evaluation
@@ -20,6 +21,7 @@ from raftnomad.scheduler.feasible import candidates, feasible
 from raftnomad.scheduler.finish import finished, plan_of
 from raftnomad.scheduler.input import AllocView, SchedulerInput, SchedulerOutput
 from raftnomad.scheduler.place import GroupOutcome, Placer
+from raftnomad.scheduler.preempt import NODES_MAX, may_preempt
 from raftnomad.scheduler.reconcile import reconcile
 from raftnomad.scheduler.room import Room
 from raftnomad.scheduler.system import schedule_system
@@ -43,7 +45,10 @@ def _schedule_generic(input: SchedulerInput, nodes: NodeColumns) -> SchedulerOut
     blocks: list[PlacementBlock] = []
     for outcome in outcomes:
         version = input.job.version if input.job else 0
-        blocks.extend(blocks_of(outcome, nodes, version, changes.current, chance))
+        for block, placed in blocks_of(outcome, nodes, version, changes.current, chance):
+            blocks.append(block)
+            stops.update(evicted := evictions(block, placed))
+            changes.groups[outcome.ask.group.name].count("preemptions", len(evicted))
         for one in outcome.placed:
             if one.placement.stop is not None:
                 stops.setdefault(one.placement.stop.alloc_id, one.placement.stop)
@@ -65,7 +70,19 @@ def _schedule_generic(input: SchedulerInput, nodes: NodeColumns) -> SchedulerOut
         else:
             created.append(blocked)
             evaluation = msgspec.structs.replace(evaluation, blocked_eval=blocked.id)
-    return SchedulerOutput(plan=plan, evaluation=evaluation, created=tuple(created))
+    short = _short_of_room(input, nodes, outcomes)
+    return SchedulerOutput(plan=plan, evaluation=evaluation, created=tuple(created), short_of_room=short)
+
+
+def _short_of_room(input: SchedulerInput, nodes: NodeColumns, outcomes: list[GroupOutcome]) -> tuple[str, ...]:
+    """Nodes that could run what found no place."""
+    if input.victims or input.job is None or not may_preempt(input.configuration, input.job.type):
+        return ()
+    slots: dict[int, None] = {}
+    for outcome in outcomes:
+        if outcome.failed:
+            slots.update(dict.fromkeys(np.flatnonzero(outcome.feasibility.mask)[:NODES_MAX].tolist()))
+    return tuple(facts.id for slot in slots if (facts := nodes.facts[slot]) is not None)
 
 
 class _Nodes:

@@ -6,15 +6,12 @@ from dataclasses import dataclass
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-from raftnomad.fsm.apply.placements import ids_of
 from raftnomad.fsm.node_columns import BoolColumn, NodeColumns
-from raftnomad.fsm.plan_check import node_indexes
 from raftnomad.model.allocation import AllocMetric
 from raftnomad.model.deployment import Deployment
 from raftnomad.model.job import Job, TaskGroup
-from raftnomad.model.plan import AllocStop, AllocUpdate, PlacementBlock
+from raftnomad.model.plan import AllocUpdate, PlacementBlock
 from raftnomad.model.status import (
     ACTIVE_DEPLOYMENT_STATUSES,
     ClientStatus,
@@ -25,7 +22,7 @@ from raftnomad.model.status import (
     JobType,
 )
 from raftnomad.scheduler.ask import Ask, Given
-from raftnomad.scheduler.blocks import blocks_of
+from raftnomad.scheduler.blocks import blocks_of, evictions
 from raftnomad.scheduler.chance import Chance
 from raftnomad.scheduler.changed import must_replace
 from raftnomad.scheduler.changes import (
@@ -37,7 +34,6 @@ from raftnomad.scheduler.changes import (
     GroupChanges,
     Placement,
     Why,
-    evicted_for,
     gone_with_their_nodes,
     stop_of,
 )
@@ -48,7 +44,7 @@ from raftnomad.scheduler.feasible import Feasibility, candidates, feasible
 from raftnomad.scheduler.finish import finished, plan_of
 from raftnomad.scheduler.input import AllocView, SchedulerInput, SchedulerOutput, Victim, oversubscribes
 from raftnomad.scheduler.place import GroupOutcome, Placed
-from raftnomad.scheduler.preempt import choose, may_preempt
+from raftnomad.scheduler.preempt import make_room, may_preempt
 from raftnomad.scheduler.rank import GroupRank
 from raftnomad.scheduler.room import Room
 
@@ -116,9 +112,11 @@ def _output(
         deployed = current.id if current is not None and name in (current.task_groups or {}) else ""
         updates.extend(AllocUpdate(alloc_id=alloc.id, deployment_id=deployed) for alloc in group.in_place)
     for outcome in outcomes:
-        blocks.extend(blocks_of(outcome, nodes, input.job.version if input.job else 0, current, chance))
+        version = input.job.version if input.job else 0
+        for block, placed in blocks_of(outcome, nodes, version, current, chance):
+            blocks.append(block)
+            stops.update(evictions(block, placed))
         stops.update((one.placement.stop.alloc_id, one.placement.stop) for one in outcome.placed if one.placement.stop)
-        stops.update(_evictions(outcome, blocks, nodes))
     failed: dict[str, AllocMetric] = {
         outcome.ask.group.name: outcome.failure for outcome in outcomes if outcome.failure is not None
     }
@@ -139,22 +137,6 @@ def _output(
         return SchedulerOutput(plan=plan, evaluation=blocked, short_of_room=short)
     evaluation = msgspec.structs.replace(evaluation, blocked_eval=blocked.id)
     return SchedulerOutput(plan=plan, evaluation=evaluation, created=(blocked,), short_of_room=short)
-
-
-def _evictions(outcome: GroupOutcome, blocks: list[PlacementBlock], nodes: NodeColumns) -> dict[str, AllocStop]:
-    """What goes for the sake of the group's allocations, of which each node has one."""
-    ids = {
-        block.node_ids[node]: alloc_id
-        for block in blocks
-        if block.task_group == outcome.ask.group.name
-        for alloc_id, node in zip(ids_of(block), node_indexes(block).tolist(), strict=True)
-    }
-    return {
-        victim: evicted_for(ids[facts.id], victim)
-        for one in outcome.placed
-        if (facts := nodes.facts[one.slot]) is not None
-        for victim in one.victims
-    }
 
 
 def _short_of_room(input: SchedulerInput, outcomes: list[GroupOutcome], nodes: NodeColumns) -> tuple[str, ...]:
@@ -344,25 +326,9 @@ class _SystemGroup:
 
     def _preempt(self, rank: GroupRank, slot: int, refusal: str) -> tuple[list[Victim], Given | str]:
         """Who goes from the node, and what it gives then; its refusal when nothing helps."""
-        facts, room, ask = self._nodes.facts[slot], self._room, rank.ask
+        facts = self._nodes.facts[slot]
         victims = self._input.victims.get(facts.id, ()) if facts is not None else ()
-        if not victims:
-            return [], refusal
-
-        def missing() -> NDArray[np.float64]:
-            short: NDArray[np.float64] = room.used[slot] + rank.demand[slot] - self._nodes.total[slot]
-            return short
-
-        def fits() -> bool:
-            if (missing() > 0).any() or room.limit_of(slot) < 1:
-                return False
-            given = room.give(slot, ask) if ask.by_name else Given()
-            if isinstance(given, str):
-                return False
-            room.release(slot, ask, given)
-            return True
-
-        chosen = choose(victims, missing, fits, lambda one: room.free(one.alloc), lambda one: room.occupy(one.alloc))
+        chosen = make_room(rank, slot, victims)
         if not chosen:
             return [], refusal
-        return chosen, room.give(slot, ask) if ask.by_name else Given()
+        return chosen, self._room.give(slot, rank.ask) if rank.ask.by_name else Given()

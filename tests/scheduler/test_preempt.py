@@ -9,7 +9,7 @@ import msgspec
 from raftnomad.model.scheduler_configuration import PreemptionConfig, SchedulerConfiguration
 from raftnomad.scheduler.input import SchedulerOutput, Victim, view_of
 from raftnomad.scheduler.schedule import schedule
-from tests.scheduler.cluster import Cluster, a_cluster, a_group, a_job
+from tests.scheduler.cluster import Cluster, a_cluster, a_group, a_job, counts
 
 ALLOWED = SchedulerConfiguration(preemption_config=PreemptionConfig(system_scheduler_enabled=True))
 
@@ -75,3 +75,34 @@ def test_nothing_is_asked_for_when_the_operator_does_not_want_it() -> None:
     cluster = full(900)
     cluster.configuration = SchedulerConfiguration()
     assert preempting(cluster, memory=500).short_of_room == ()
+
+
+SERVICES_TOO = SchedulerConfiguration(preemption_config=PreemptionConfig(service_scheduler_enabled=True))
+
+
+def displacing(cluster: Cluster, count: int, memory: int, priorities: dict[str, int]) -> SchedulerOutput:
+    """A service that needs so much, and the priority of what runs on each node."""
+    job = a_job(a_group(count=count, memory=memory, cpu=10), id="high", priority=80)
+    asked = msgspec.structs.replace(cluster.input(job), allocations=())
+    output = schedule(asked, cluster.table())
+    victims: dict[str, tuple[Victim, ...]] = {}
+    for view in map(view_of, cluster.allocations.values()):
+        assert view.node_id in output.short_of_room
+        victims[view.node_id] = (*victims.get(view.node_id, ()), Victim(priorities[view.node_id], view))
+    return schedule(msgspec.structs.replace(asked, victims=victims), cluster.table())
+
+
+def test_a_service_goes_where_the_least_important_have_to_go() -> None:
+    cluster = a_cluster(nodes=2)
+    cluster.configuration = SERVICES_TOO
+    cluster.run(a_job(a_group(count=2, memory=600, cpu=10), priority=20))
+    priorities = {"n0": 30, "n1": 20}
+    output = displacing(cluster, count=1, memory=600, priorities=priorities)
+    (stop,) = output.plan.stops
+    assert cluster.allocations[stop.alloc_id].node_id == "n1"
+    assert counts(output) == {"place": 1, "preemptions": 1}
+    assert (output.created, output.evaluation.failed_tg_allocs) == ((), None)
+    output = displacing(cluster, count=3, memory=600, priorities=priorities)
+    assert sorted(stop.alloc_id for stop in output.plan.stops) == sorted(cluster.allocations), "each goes once"
+    assert counts(output) == {"place": 3, "preemptions": 2}
+    assert (output.evaluation.queued_allocations or {})["g"] == 1
