@@ -4,7 +4,6 @@ import pytest
 
 from raftnomad.drivers.docker.capabilities import capability_lists
 from raftnomad.drivers.docker.config import config_problems, container_body
-from raftnomad.drivers.docker.driver import exit_result
 from raftnomad.drivers.docker.image import parse_image
 from raftnomad.drivers.docker.settings import DEFAULT_CAPS, Settings, parse_settings
 from raftnomad.drivers.driver import DriverError, Port, Task
@@ -240,10 +239,3 @@ def test_settings_that_are_none_are_refused_by_name():
     with pytest.raises(ConfigurationError, match=r"auth\.helper is not built yet"):
         parse_settings({"auth": [{"helper": "ecr"}]})
     assert parse_settings({"endpoint": "tcp://h:1"}).allow_caps == Settings().allow_caps
-
-
-def test_how_a_container_ended():
-    assert exit_result({"ExitCode": 0}).successful
-    assert exit_result({"ExitCode": 3}).error == "Docker container exited with non-zero exit code: 3"
-    killed = exit_result({"ExitCode": 137, "OOMKilled": True})
-    assert (killed.exit_code, killed.oom_killed, killed.error) == (137, True, "OOM Killed")
