@@ -213,14 +213,14 @@ async def test_a_draining_node_is_emptied_a_few_at_a_time(server: Server) -> Non
     group = a_group(count=3, migrate=MigrateStrategy(max_parallel=1))
     await run(server, a_job(task_groups=(group,)))
     await eventually(lambda: len(live(server)) == 3)
-    await report_all(server)
+    await report_all(server, healthy=True)
     await register_node(server, 2)
     strategy = DrainStrategy(deadline_ns=3600 * SECOND, started_at="2026-01-01T00:00:00Z")
     await server.propose(UpdateNodeDrain(node_id=first, strategy=strategy))
     for left in (2, 1, 0):
         await eventually(lambda left=left: sum(alloc.node_id == first for alloc in live(server)) == left)
         assert len(live(server)) == 3
-        await report_all(server)
+        await report_all(server, healthy=True)
     for alloc in server.state.allocations_of_node(first):
         await server.update_allocations(first, [AllocationReport(id=alloc.id, client_status="complete")])
     await eventually(lambda: server.state.nodes[first].drain_strategy is None)

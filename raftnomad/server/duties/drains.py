@@ -125,11 +125,10 @@ def _group(job: Job, name: str) -> TaskGroup | None:
 
 
 def _is_healthy(alloc: Allocation) -> bool:
+    """Its client has said so: what has merely been started in the place of another one may still fail."""
     if is_terminal(alloc) or alloc.client_status != ClientStatus.RUNNING:
         return False
-    if alloc.deployment_status is not None and alloc.deployment_status.healthy is not None:
-        return alloc.deployment_status.healthy
-    return not alloc.deployment_id
+    return alloc.deployment_status is not None and alloc.deployment_status.healthy is True
 
 
 def _migration(

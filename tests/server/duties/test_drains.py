@@ -9,10 +9,11 @@ from raftnomad.fsm.commands import (
     UpdateNodeDrain,
 )
 from raftnomad.model.node import DrainStrategy
+from raftnomad.model.plan import AllocStop
 from raftnomad.model.policies import MigrateStrategy
 from raftnomad.server.duties.drains import Deadlines, decide
 from tests.fsm.cluster import Cluster
-from tests.makers import SECOND, a_group, an_id
+from tests.makers import SECOND, a_group, an_id, healthy
 
 NODE = an_id(1, "node")
 
@@ -24,7 +25,10 @@ def draining(strategy: DrainStrategy, count: int = 3, parallel: int = 1, **job: 
     group = a_group(count=count, migrate=MigrateStrategy(max_parallel=parallel))
     numbers = range(1, count + 1)
     cluster.place(cluster.with_job(task_groups=(group,), **job), *numbers)
-    running = tuple(AllocationUpdate(id=an_id(number, "allo"), client_status="running") for number in numbers)
+    running = tuple(
+        AllocationUpdate(id=an_id(number, "allo"), client_status="running", deployment_status=healthy(True))
+        for number in numbers
+    )
     cluster.apply(UpdateAllocations(updates=running))
     cluster.apply(UpdateNodeDrain(node_id=NODE, strategy=strategy))
     return cluster
@@ -52,6 +56,21 @@ def test_as_many_move_at_once_as_the_job_allows() -> None:
     assert [evaluation.triggered_by for evaluation in command.evaluations] == ["node-drain"]
     assert moving(cluster) == 2
     assert step(cluster, deadlines) == ()
+
+
+def test_the_next_waits_until_the_replacement_is_healthy() -> None:
+    cluster, deadlines = draining(HOUR, count=2), Deadlines()
+    step(cluster, deadlines)
+    cluster.with_node(2)
+    first = next(alloc for alloc in cluster.state.allocations.values() if alloc.desired_transition.migrate)
+    stop = AllocStop(alloc_id=first.id)
+    assert first.job is not None
+    cluster.place(first.job, 9, node=2, stops=(stop,))
+    for health, moved in ((None, 1), (healthy(True), 2)):
+        update = AllocationUpdate(id=an_id(9, "allo"), client_status="running", deployment_status=health)
+        cluster.apply(UpdateAllocations(updates=(update,)))
+        step(cluster, deadlines)
+        assert moving(cluster) == moved
 
 
 def test_allocations_of_a_stopped_job_need_not_wait() -> None:
