@@ -58,11 +58,16 @@ def _annotations(annotations: list[str] | None) -> str:
 def _fields_and_objects(diff: dict[str, Any], indent: int) -> list[str]:
     fields, objects = diff.get("Fields") or [], diff.get("Objects") or []
     name_width = max((len(part["Name"]) for part in fields), default=0)
-    mark_width = max((len(_MARKS[part["Type"]]) for part in [*fields, *objects]), default=0)
+    mark_width = _mark_width(diff)
     lines = [_field(field, indent, name_width, mark_width) for field in fields]
     for nested in objects:
         lines += _object(nested, indent, mark_width)
     return lines
+
+
+def _mark_width(diff: dict[str, Any]) -> int:
+    parts = [*(diff.get("Fields") or ()), *(diff.get("Objects") or ())]
+    return max((len(_MARKS[part["Type"]]) for part in parts), default=0)
 
 
 def _field(field: dict[str, Any], indent: int, name_width: int, mark_width: int) -> str:
@@ -77,8 +82,9 @@ def _field(field: dict[str, Any], indent: int, name_width: int, mark_width: int)
 
 
 def _object(diff: dict[str, Any], indent: int, mark_width: int) -> list[str]:
+    """Names inside are two columns right of the object's name; their marks stand before them."""
     mark = _MARKS[diff["Type"]].ljust(mark_width)
-    inner = indent + len(mark)
+    name_column = indent + len(mark)
     lines = [f"{' ' * indent}{mark}{diff['Name']} {{"]
-    lines += _fields_and_objects(diff, inner)
-    return [*lines, f"{' ' * inner}}}"]
+    lines += _fields_and_objects(diff, name_column + 2 - _mark_width(diff))
+    return [*lines, f"{' ' * name_column}}}"]

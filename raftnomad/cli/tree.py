@@ -55,6 +55,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "node pool nodes": ("node_pool:nodes", "List the nodes of a pool"),
     "node status": ("node:status", "Display the status of nodes"),
     "operator api": ("operator_api:api", "Send a request to the HTTP API and print the answer"),
+    "operator metrics": ("operator_metrics:metrics", "Show what an agent measures"),
     "operator raft list-peers": ("operator:list_peers", "List the servers that replicate the log"),
     "operator raft remove-peer": ("operator:remove_peer", "Remove a server from the log"),
     "operator raft transfer-leadership": ("operator:transfer_leadership", "Hand leadership to another server"),
@@ -135,7 +136,7 @@ _NOT_BUILT = """
     node identity: get renew
     node intro: create
     node meta: apply read
-    operator: client-state debug metrics utilization
+    operator: client-state debug utilization
     operator autopilot: get-config health set-config
     operator gossip keyring: generate install list remove use
     operator raft: info logs migrate-backend state

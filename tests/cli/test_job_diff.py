@@ -44,3 +44,33 @@ def test_nothing_changed_has_no_marks():
     group = {"Type": "None", "Name": "web", "Updates": {"ignore": 1}, "Fields": [], "Objects": None, "Tasks": [task]}
     diff = {"Type": "None", "ID": "web", "Fields": [], "Objects": None, "TaskGroups": [group]}
     assert job_diff(diff, verbose=False) == 'Job: "web"\nTask Group: "web" (1 ignore)\n  Task: "main"'
+
+
+def test_marks_inside_of_a_block_stand_before_its_names():
+    update = {
+        "Type": "Edited",
+        "Name": "Update",
+        "Fields": [field("None", "Canary", "0", "0"), field("Edited", "MaxParallel", "1", "3")],
+        "Objects": None,
+    }
+    port = {"Type": "Added", "Name": "Dynamic Port", "Fields": [field("Added", "To", new="0")], "Objects": None}
+    network = {
+        "Type": "Added",
+        "Name": "Network",
+        "Fields": [field("None", "Mode")],
+        "Objects": [port],
+    }
+    group = {"Type": "Edited", "Name": "web", "Updates": {}, "Fields": [], "Objects": [update, network], "Tasks": []}
+    diff = {"Type": "Edited", "ID": "web", "Fields": [], "Objects": None, "TaskGroups": [group]}
+    assert job_diff(diff, verbose=False).splitlines()[2:] == [
+        "  +/- Update {",
+        '        Canary:      "0"',
+        '    +/- MaxParallel: "1" => "3"',
+        "      }",
+        "  +   Network {",
+        '        Mode: ""',
+        "      + Dynamic Port {",
+        '        + To: "0"',
+        "        }",
+        "      }",
+    ]
