@@ -100,7 +100,7 @@ def _event(change: Change, cause: str, index: int) -> Iterator[Event]:
         case "nodes":
             yield _of_cluster("Node", cause, row.id, index, shown.node(row))
         case "node_pools":
-            yield _of_cluster("NodePool", cause, row.name, index, row)
+            yield _of_cluster("NodePool", cause, row.name, index, shown.node_pool(row))
 
 
 def _of_job(topic: str, cause: str, row: Any, keys: tuple[str, ...], index: int, payload: Any) -> Event:

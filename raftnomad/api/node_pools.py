@@ -6,7 +6,7 @@ import re
 
 import msgspec
 
-from raftnomad.api import answers, stubs
+from raftnomad.api import answers, shown, stubs
 from raftnomad.api.context import Context
 from raftnomad.api.encoded import Found
 from raftnomad.api.listing import BY_ID, BY_NAME, BY_NAMESPACE_AND_ID, Listing
@@ -21,7 +21,6 @@ from raftnomad.model.validation import multierror
 from raftnomad.web import Answer, Request
 
 ALL_POOLS = "all"
-IDENTITY_TTL_NS = 24 * 3600 * 10**9
 DESCRIPTION_MAX = 256
 
 
@@ -32,7 +31,7 @@ async def list_node_pools(context: Context, request: Request) -> Answer:
         rows = (pool for name, pool in state.node_pools.items() if name.startswith(listing.prefix))
         page = listing.page(rows, BY_NAME)
         return Found(
-            index=state.table_index("node_pools") or 1, rows=page.rows, show=_shown, next_token=page.next_token
+            index=state.table_index("node_pools") or 1, rows=page.rows, show=shown.node_pool, next_token=page.next_token
         )
 
     return await query(context, request, [("node_pools",)], read)
@@ -45,14 +44,9 @@ async def read_node_pool(context: Context, request: Request) -> Answer:
         pool = state.node_pools.get(name)
         if pool is None:
             return Found(index=state.table_index("node_pools") or 1, missing="node pool not found")
-        return Found(index=pool.modify_index, value=_shown(pool))
+        return Found(index=pool.modify_index, value=shown.node_pool(pool))
 
     return await query(context, request, [("node_pools", "id", name)], read)
-
-
-def _shown(pool: NodePool) -> NodePool:
-    """Pools that nobody has written have the default, too."""
-    return msgspec.structs.replace(pool, node_identity_ttl_ns=pool.node_identity_ttl_ns or IDENTITY_TTL_NS)
 
 
 async def write_node_pool(context: Context, request: Request) -> Answer:
@@ -63,7 +57,7 @@ async def write_node_pool(context: Context, request: Request) -> Answer:
         raise BadRequest(f'invalid node pool "{pool.name}": {multierror([problem])}')
     if pool.scheduler_configuration is not None:
         raise RaftnomadError('Feature "Node Pools Governance" is unlicensed')
-    pool = msgspec.structs.replace(pool, node_identity_ttl_ns=pool.node_identity_ttl_ns or IDENTITY_TTL_NS)
+    pool = msgspec.structs.replace(pool, node_identity_ttl_ns=pool.node_identity_ttl_ns or shown.IDENTITY_TTL_NS)
     applied = await context.server.propose(UpsertNodePools(node_pools=(pool,)))
     return answers.written(applied.index)
 

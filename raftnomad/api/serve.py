@@ -174,7 +174,7 @@ class HttpServer:
         if isinstance(answer, Stream):
             return await self._send_stream(received, answer)
         headers = {**answer.headers, "Vary": "Accept-Encoding"}
-        if answer.content_type and answer.body:
+        if answer.content_type and (answer.body or answer.status >= 400):
             headers["Content-Type"] = answer.content_type
         body = answer.body
         encoding = accepted_encoding(received.headers.get("Accept-Encoding", "")) if body else ""

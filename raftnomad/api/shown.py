@@ -8,13 +8,17 @@ import msgspec
 from msgspec.structs import replace
 
 from raftnomad.api import scaling_policies
+from raftnomad.durations import format_duration
+from raftnomad.fsm.apply.node_pools import BUILT_IN
 from raftnomad.model.allocation import Allocation, DesiredTransition, TaskEvent, TaskState
 from raftnomad.model.evaluation import Evaluation
 from raftnomad.model.job import Job
 from raftnomad.model.namespace import Namespace
-from raftnomad.model.node import Node
+from raftnomad.model.node import Node, NodePool
 from raftnomad.model.resources import AllocatedResources, AllocatedTaskResources, Resources
 from raftnomad.model.row import ZERO_TIME
+
+IDENTITY_TTL_NS = 24 * 3600 * 10**9
 
 
 class ShownNode(Node, frozen=True, kw_only=True):
@@ -40,7 +44,7 @@ def job(row: Job) -> Job:
 
 
 def namespace(row: Namespace) -> Namespace:
-    """With the hash by which clients tell whether it has changed: BLAKE2b-256 of its texts, one behind the other."""
+    """With the hash by which clients tell whether it has changed."""
     rules = row.capabilities
     texts = [row.name, row.description, row.quota]
     if rules is not None:
@@ -51,9 +55,22 @@ def namespace(row: Namespace) -> Namespace:
             rules.disabled_network_modes,
         ):
             texts += names or ()
-    for key, value in sorted((row.meta or {}).items()):
-        texts += (key, value)
-    return replace(row, hash=blake2b("".join(texts).encode(), digest_size=32).digest())
+    return replace(row, hash=_hash(texts, row.meta))
+
+
+def node_pool(row: NodePool) -> NodePool:
+    """With its hash, but for those that are built in. Pools that nobody has written have the default time, too."""
+    row = replace(row, node_identity_ttl_ns=row.node_identity_ttl_ns or IDENTITY_TTL_NS)
+    if row.name in BUILT_IN:
+        return row
+    texts = [row.name, row.description, format_duration(row.node_identity_ttl_ns)]
+    return replace(row, hash=_hash(texts, row.meta))
+
+
+def _hash(texts: list[str], meta: dict[str, str] | None) -> bytes:
+    """BLAKE2b-256 of all texts, one behind the other, as Nomad has it."""
+    pairs = [text for pair in sorted((meta or {}).items()) for text in pair]
+    return blake2b("".join((*texts, *pairs)).encode(), digest_size=32).digest()
 
 
 def evaluation(row: Evaluation) -> Evaluation:

@@ -149,3 +149,11 @@ async def test_namespaces_are_made_listed_and_deleted(ask: Asked) -> None:
     assert (await ask("DELETE", "/v1/namespace/team")).status == 200
     assert await ask.refused("GET", "/v1/namespace/team") == (404, "Namespace not found")
     assert await ask.refused("DELETE", "/v1/namespace/default") == (500, "can not delete default namespace")
+
+
+async def test_pools_and_namespaces_have_the_hash_that_nomad_gives_them(ask: Asked) -> None:
+    await ask.put("/v1/node/pools", {"Name": "edge", "Description": "Small machines", "Meta": {"site": "north"}})
+    assert (await ask.get("/v1/node/pool/edge"))["Hash"] == "G/kO+ruOUom5mEtJxnr2VT4STprCdrKOS00Qna+mU5E="
+    assert (await ask.get("/v1/node/pool/default"))["Hash"] is None
+    await ask.put("/v1/namespace", {"Name": "team", "Description": "A team", "Meta": {"owner": "ann", "room": "7"}})
+    assert (await ask.get("/v1/namespace/team"))["Hash"] == "zPWYnBUXhAIQ14v8J15BAd/aR+xlZPRVKZzw4cm8o18="
