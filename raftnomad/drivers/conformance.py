@@ -14,13 +14,22 @@ from __future__ import annotations
 import asyncio
 import os
 import uuid
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from raftnomad.drivers.driver import Driver, DriverError, Fingerprint, Task, TaskHandle, TaskNotFound
+from raftnomad.drivers.driver import (
+    Driver,
+    DriverError,
+    Executes,
+    Fingerprint,
+    Streams,
+    Task,
+    TaskHandle,
+    TaskNotFound,
+)
 
 Config = dict[str, Any]
 
@@ -67,6 +76,10 @@ class DriverConformance:
 
     def prints_variable(self, name: str) -> Config | None:
         """Prints the value of a variable of its environment, and ends with 0."""
+        return None
+
+    def runs(self, script: str) -> list[str] | None:
+        """A command that runs a script of the POSIX shell where a task of `sleeps` runs."""
         return None
 
     invalid_config: Config = {"no_such_key": 1}
@@ -309,7 +322,107 @@ class DriverConformance:
         await asyncio.wait_for(driver.stop(handle, "", 20.0), PATIENCE_S)
         assert processes_marked(task.alloc_id) == []
 
+    # Commands beside a task
+
+    async def test_a_command_has_its_output_and_its_exit_code(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        said = await self.run(driver, handle, "echo out; echo err >&2; exit 5")
+        assert (said.code, said.stdout, said.stderr) == (5, b"out\n", b"err\n")
+
+    async def test_a_command_reads_its_input_to_the_end(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        parts = [b"one\n", b"x" * 300_000, b"\nlast"]
+        said = await self.run(driver, handle, "cat", parts)
+        assert (said.code, said.stdout) == (0, b"".join(parts))
+
+    async def test_a_command_may_end_before_its_input(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        said = await self.run(driver, handle, "exit 3", None)
+        assert said.code == 3
+
+    async def test_a_command_sees_the_tasks_environment(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        task = self.task(tmp_path, self.sleeps())
+        handle = await self.start(driver, started, task)
+        assert (await self.run(driver, handle, f"echo ${MARK}")).stdout.decode() == f"{task.alloc_id}\n"
+
+    async def test_output_waits_for_who_reads_it_slowly(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        script = "x=0123456789; for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15; do x=$x$x; done; echo $x"
+        said = await self.run(driver, handle, script, pause_s=0.1)
+        assert said.stdout == b"0123456789" * (1 << 15) + b"\n"
+
+    async def test_another_agent_runs_commands_too(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path, state_dir: Path
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        await driver.close()
+        second = self.make_driver(state_dir)
+        await second.recover(handle)
+        assert (await self.run(second, handle, "echo here")).stdout == b"here\n"
+        await second.close()
+
+    async def test_no_command_runs_in_a_task_that_has_ended(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.exits(0)))
+        await asyncio.wait_for(driver.wait(handle), PATIENCE_S)
+        with pytest.raises(DriverError):
+            await self.run(driver, handle, "echo never")
+
+    async def test_a_command_ends_with_its_task(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        task = self.task(tmp_path, self.sleeps())
+        handle = await self.start(driver, started, task)
+        running = asyncio.ensure_future(self.run(driver, handle, "sleep 300"))
+        async with asyncio.timeout(PATIENCE_S):
+            while not running.done() and len(processes_marked(task.alloc_id)) < 2:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+        if running.done():
+            running.result()
+        await driver.stop(handle, "", 5.0)
+        await asyncio.wait({running}, timeout=PATIENCE_S)
+        assert running.done()
+        assert processes_marked(task.alloc_id) == []
+        running.exception()
+
+    async def test_a_cancelled_command_does_not_harm_the_task(
+        self, driver: Driver, started: list[TaskHandle], tmp_path: Path
+    ) -> None:
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(self.run(driver, handle, "sleep 300", None), 0.5)
+        assert (await self.run(driver, handle, "echo fine")).stdout == b"fine\n"
+
     # How they go about it
+
+    async def run(
+        self,
+        driver: Driver,
+        handle: TaskHandle,
+        script: str,
+        stdin: Sequence[bytes] | None = (),
+        pause_s: float = 0.0,
+    ) -> Said:
+        """Run a script beside the task. stdin: its input, or None for one that never ends."""
+        command = self.runs(script)
+        if command is None or not driver.capabilities.exec:
+            pytest.skip("the driver runs no commands")
+        assert isinstance(driver, Executes)
+        said = Said(pause_s)
+        streams = Streams(stdin=_typed(stdin), stdout=said.take_stdout, stderr=said.take_stderr)
+        said.code = await asyncio.wait_for(driver.exec(handle, command, streams), PATIENCE_S)
+        return said
 
     async def start(self, driver: Driver, started: list[TaskHandle], task: Task) -> TaskHandle:
         assert driver.validate(task.config) == []
@@ -327,6 +440,31 @@ class DriverConformance:
         async with asyncio.timeout(PATIENCE_S):
             while processes_marked(task.alloc_id):  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
+
+
+class Said:
+    """What a command has printed, and how it ended. pause_s: how long taking one piece of it takes."""
+
+    def __init__(self, pause_s: float) -> None:
+        self.code = -1
+        self.stdout = b""
+        self.stderr = b""
+        self._pause_s = pause_s
+
+    async def take_stdout(self, data: bytes) -> None:
+        await asyncio.sleep(self._pause_s)
+        self.stdout += data
+
+    async def take_stderr(self, data: bytes) -> None:
+        await asyncio.sleep(self._pause_s)
+        self.stderr += data
+
+
+async def _typed(parts: Sequence[bytes] | None) -> AsyncIterator[bytes]:
+    for part in parts or ():
+        yield part
+    if parts is None:
+        await asyncio.Event().wait()
 
 
 def a_task(directory: Path, config: Config, **changes: Any) -> Task:

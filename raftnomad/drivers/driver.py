@@ -6,10 +6,10 @@ again, also from another process after the agent was killed. Drivers know nothin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import msgspec
 
@@ -109,6 +109,16 @@ class ExitResult:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Streams:
+    """What a command in a task is connected to, without a terminal. Its output waits for whoever takes it."""
+
+    stdin: AsyncIterator[bytes]
+    """Its end is the end of the command's input."""
+    stdout: Callable[[bytes], Awaitable[None]]
+    stderr: Callable[[bytes], Awaitable[None]]
+
+
+@dataclass(frozen=True, kw_only=True)
 class Fingerprint:
     """Whether the driver can be used here; `attributes` are the node's, e.g. `driver.docker.version`."""
 
@@ -122,6 +132,7 @@ class Fingerprint:
 class Capabilities:
     send_signals: bool = True
     exec: bool = False
+    """Whether the driver is an `Executes` too."""
     isolation: str = "none"
     """What the task sees as its root: `none` (the machine's), `chroot` or `image`."""
 
@@ -166,3 +177,15 @@ class Driver(Protocol):
 
     async def close(self) -> None:
         """Let go of this process's resources; tasks go on running."""
+
+
+@runtime_checkable
+class Executes(Protocol):
+    """A driver that can run other commands where a task runs."""
+
+    async def exec(self, handle: TaskHandle, command: Sequence[str], streams: Streams) -> int:
+        """Run a command with the task's environment, user and limits until it ends, and give its exit code.
+
+        Raises DriverError when it cannot be started, or when its end was not seen. Cancelling ends the command where
+        the driver can reach it, and never the task.
+        """

@@ -15,13 +15,13 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from raftnomad.drivers import cgroups, exit_status, frames, processes
-from raftnomad.drivers.driver import DriverError, ExitResult, TaskNotFound
+from raftnomad.drivers import cgroups, execution, exit_status, frames, processes
+from raftnomad.drivers.driver import DriverError, ExitResult, Streams, TaskNotFound
 from raftnomad.drivers.executor_process import SOCKET
 from raftnomad.identifiers import RandomBytes, new_id, system_random_bytes
 
@@ -140,6 +140,22 @@ class Executors:
         except ExecutorGone:
             return []
         return [int(pid) for pid in answer["pids"]]
+
+    async def execute(self, task_id: str, run: str, command: Sequence[str], streams: Streams) -> int:
+        """Run another program beside the task's and give its exit code; raises DriverError."""
+        if not command:
+            raise DriverError("a command is required")
+        if await self._exited(task_id, run):
+            raise DriverError("the task has ended, and runs no commands")
+        request = {"protocol": frames.PROTOCOL, "op": "exec", "run": run, "command": list(command)}
+        try:
+            connection = await asyncio.to_thread(_connected, self.directory_of(task_id) / SOCKET)
+            answer = await execution.execute(connection, request, streams)
+        except OSError as error:
+            raise DriverError("the task has ended, and runs no commands") from error
+        if not answer.get("ok"):
+            raise DriverError(f"rpc error: code = Unknown desc = failed to start command: {answer.get('error')}")
+        return int(answer["exit_code"])
 
     async def destroy(self, task_id: str, run: str) -> None:
         """Forget the run, killing it when it goes on. A run that is forgotten already is no error."""

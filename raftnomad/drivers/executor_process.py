@@ -22,6 +22,9 @@ SOCKET = "s"
 
 READ_BYTES = 65536
 
+STREAMS = 3
+"""How many descriptors come with a request to run a command: its input, its output and its errors."""
+
 KILL_PATIENCE_S = 10.0
 """How long processes that do not die of SIGKILL (hanging in the kernel) are waited for."""
 
@@ -38,9 +41,12 @@ class Executor:
         self._starter = starter
         self._selector = selectors.DefaultSelector()
         self._groups = cgroups.TaskGroups({})
+        self._enter = self._groups.enter
         self._listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self._outputs: dict[int, log_files.LogFiles] = {}
         self._waiting: list[socket.socket] = []
+        self._commands: dict[int, socket.socket | None] = {}
+        """Other programs that run here, by pid: who wants to know how they end, or nobody any more."""
         self._deadline: float | None = None
         self._pid = 0
         self._wait_status: int | None = None
@@ -85,16 +91,15 @@ class Executor:
 
     def _start(self) -> None:
         spec = self._spec
-        enter = self._groups.enter
         if spec.get("cgroup_v2") or spec.get("cgroup_v1"):
             paths, self._groups = cgroups.overridden(spec.get("cgroup_v2") or "", spec.get("cgroup_v1") or {})
-            enter = cgroups.TaskGroups(paths).enter
+            self._enter = cgroups.TaskGroups(paths).enter
         else:
             self._groups = cgroups.create(spec["group"], spec.get("limits") or {})
-            enter = self._groups.enter
+            self._enter = self._groups.enter
         stdout, stderr = self._output("stdout"), self._output("stderr")
         try:
-            self._pid = launch.launch(spec, stdout, stderr, enter)
+            self._pid = launch.launch(spec, stdout, stderr, self._enter)
         finally:
             os.close(stdout)
             os.close(stderr)
@@ -167,6 +172,8 @@ class Executor:
                 return
             if pid == self._pid:
                 self._wait_status = wait_status
+            elif (peer := self._commands.pop(pid, None)) is not None:
+                _send(peer, {"ok": True, "exit_code": _exit_code(wait_status)})
 
     def _stop(self, number: int, timeout_s: float) -> None:
         if self._wait_status is None:
@@ -191,27 +198,35 @@ class Executor:
             return
         peer.setblocking(False)
         incoming = frames.Frames()
-        self._selector.register(peer, selectors.EVENT_READ, lambda: self._hear(peer, incoming))
+        descriptors: list[int] = []
+        self._selector.register(peer, selectors.EVENT_READ, lambda: self._hear(peer, incoming, descriptors))
 
-    def _hear(self, peer: socket.socket, incoming: frames.Frames) -> None:
+    def _hear(self, peer: socket.socket, incoming: frames.Frames, descriptors: list[int]) -> None:
+        """descriptors: what has come with a request that is not whole yet."""
         try:
-            data = peer.recv(READ_BYTES)
+            data, arrived, _, _ = socket.recv_fds(peer, READ_BYTES, STREAMS)
+            descriptors += arrived
             requests = incoming.feed(data)
         except BlockingIOError:
             return
         except (OSError, ValueError, frames.BrokenFrame):
             data, requests = b"", []
         for request in requests:
-            self._answer(peer, request)
+            self._answer(peer, request, descriptors)
+        if requests or not data:
+            for descriptor in descriptors:
+                os.close(descriptor)
+            descriptors.clear()
         if not data:
             self._forget(peer)
 
-    def _answer(self, peer: socket.socket, request: frames.Message) -> None:
+    def _answer(self, peer: socket.socket, request: frames.Message, descriptors: list[int]) -> None:
         operations: dict[str, Callable[[], object]] = {
             "status": lambda: _send(peer, {"ok": True, "status": self._status}),
             "pids": lambda: _send(peer, {"ok": True, "pids": self._pids()}),
             "wait": lambda: self._waiting.append(peer),
             "signal": lambda: self._signal(peer, int(request["signal"])),
+            "exec": lambda: self._execute(peer, [str(part) for part in request["command"]], descriptors),
             "stop": lambda: self._stop_for(peer, int(request["signal"]), float(request["timeout_s"])),
         }
         operation = operations.get(str(request.get("op")))
@@ -222,13 +237,21 @@ class Executor:
         else:
             try:
                 operation()
-            except (KeyError, ValueError, TypeError, OSError) as error:
+            except launch.LaunchFailed as error:
+                _send(peer, {"ok": False, "error": str(error)})
+            except (LookupError, ValueError, TypeError, OSError) as error:
                 _send(peer, {"ok": False, "error": f"bad request: {error}"})
 
     def _signal(self, peer: socket.socket, number: int) -> None:
         if self._wait_status is None:
             processes.kill(self._pid, number)
         _send(peer, {"ok": True})
+
+    def _execute(self, peer: socket.socket, command: list[str], descriptors: list[int]) -> None:
+        """Run another program beside the task, on the three streams that came with the request."""
+        stdin, stdout, stderr = descriptors
+        spec = self._spec | {"path": launch.find_program(command[0], self._spec["env"]), "argv": command}
+        self._commands[launch.launch(spec, stdout, stderr, self._enter, stdin)] = peer
 
     def _stop_for(self, peer: socket.socket, number: int, timeout_s: float) -> None:
         self._waiting.append(peer)
@@ -238,6 +261,10 @@ class Executor:
         self._selector.unregister(peer)
         if peer in self._waiting:
             self._waiting.remove(peer)
+        for pid in [pid for pid, waiting in self._commands.items() if waiting is peer]:
+            # Nobody reads what it prints, or could tell it to end.
+            processes.kill(-pid)
+            self._commands[pid] = None
         peer.close()
 
     # The end
@@ -251,11 +278,10 @@ class Executor:
         self._end_tree()
         self._drain()
         assert self._wait_status is not None
-        code = os.waitstatus_to_exitcode(self._wait_status)
-        number = -code if code < 0 else 0
+        number = max(-os.waitstatus_to_exitcode(self._wait_status), 0)
         self._status |= {
             "state": "exited",
-            "exit_code": 128 + number if number else code,
+            "exit_code": _exit_code(self._wait_status),
             "signal": number,
             "oom_killed": number == signal.SIGKILL and oom_kills > 0,
             "error": "",
@@ -311,6 +337,12 @@ class Executor:
 
 def _noted(*_: object) -> None:
     """A signal handler that only makes the signal reach the wakeup pipe."""
+
+
+def _exit_code(wait_status: int) -> int:
+    """As a shell says it."""
+    code = os.waitstatus_to_exitcode(wait_status)
+    return 128 - code if code < 0 else code
 
 
 def _send(peer: socket.socket, message: frames.Message) -> bool:

@@ -27,14 +27,17 @@ def become_subreaper() -> None:
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
 
 
-def launch(spec: dict[str, Any], stdout: int, stderr: int, enter_groups: Callable[[], None]) -> int:
-    """Start the program and give its pid, once it has replaced this one; raises LaunchFailed."""
+def launch(
+    spec: dict[str, Any], stdout: int, stderr: int, enter_groups: Callable[[], None], stdin: int | None = None
+) -> int:
+    """Start the program and give its pid, once it has replaced this one; raises LaunchFailed. Without a `stdin` it
+    has nothing to read."""
     failure, report = os.pipe2(os.O_CLOEXEC)
     executor = os.getpid()
     pid = os.fork()
     if pid == 0:
         try:
-            _become_task(spec, stdout, stderr, enter_groups, executor)
+            _become_task(spec, (stdin, stdout, stderr), enter_groups, executor)
         except BaseException as error:
             os.write(report, str(error).encode(errors="replace")[:4000] or b"unknown error")
         finally:
@@ -48,16 +51,26 @@ def launch(spec: dict[str, Any], stdout: int, stderr: int, enter_groups: Callabl
     return pid
 
 
+def find_program(name: str, env: dict[str, str]) -> str:
+    """The path of a program, as the task itself would find it; raises LaunchFailed."""
+    if "/" in name:
+        return name
+    for directory in os.get_exec_path(env):
+        path = os.path.join(directory, name)
+        if os.path.isfile(path) and os.access(path, os.X_OK):
+            return path
+    raise LaunchFailed(f'exec: "{name}": executable file not found in $PATH')
+
+
 def _become_task(
-    spec: dict[str, Any], stdout: int, stderr: int, enter_groups: Callable[[], None], executor: int
+    spec: dict[str, Any], streams: tuple[int | None, int, int], enter_groups: Callable[[], None], executor: int
 ) -> None:
     os.setsid()
     _step("cannot join the task's cgroups", enter_groups)
     if spec.get("oom_score_adj") is not None:
         _step("cannot set oom_score_adj", lambda: _set_oom_score_adj(int(spec["oom_score_adj"])))
-    stdin = os.open("/dev/null", os.O_RDONLY)
-    for target, source in enumerate((stdin, stdout, stderr)):
-        os.dup2(source, target)
+    for target, source in enumerate(streams):
+        os.dup2(os.open("/dev/null", os.O_RDONLY) if source is None else source, target)
     directory = spec["work_dir"]
     _step(f"cannot enter the working directory {directory!r}", lambda: os.chdir(directory))
     if spec.get("user") is not None:

@@ -8,13 +8,22 @@ from __future__ import annotations
 import logging
 import os
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 from raftnomad.drivers import signals, users
-from raftnomad.drivers.driver import Capabilities, DriverError, ExitResult, Fingerprint, Task, TaskHandle, TaskNotFound
+from raftnomad.drivers.driver import (
+    Capabilities,
+    DriverError,
+    ExitResult,
+    Fingerprint,
+    Streams,
+    Task,
+    TaskHandle,
+    TaskNotFound,
+)
 from raftnomad.drivers.executor import Executors, Launch, Logs
 from raftnomad.drivers.task_config import Kind, flag, number, problems, string_map, strings, text
 
@@ -53,7 +62,7 @@ class RawExecDriver:
     `env_denylist` the agent's option `env.denylist`, a list."""
 
     name = "raw_exec"
-    capabilities = Capabilities(send_signals=True, exec=False, isolation="none")
+    capabilities = Capabilities(send_signals=True, exec=True, isolation="none")
 
     def __init__(self, settings: Mapping[str, Any], state_dir: Path) -> None:
         self._enabled = flag(settings, "enabled")
@@ -114,6 +123,9 @@ class RawExecDriver:
 
     async def signal(self, handle: TaskHandle, signal: str) -> None:
         await self._executors.signal(handle.task_id, _run_of(handle), _number_or_default(signal))
+
+    async def exec(self, handle: TaskHandle, command: Sequence[str], streams: Streams) -> int:
+        return await self._executors.execute(handle.task_id, _run_of(handle), command, streams)
 
     async def destroy(self, handle: TaskHandle) -> None:
         await self._executors.destroy(handle.task_id, _run_of(handle))

@@ -4,11 +4,16 @@ from pathlib import Path
 import docker
 import pytest
 
-from raftnomad.drivers.conformance import DriverConformance, printed
+from raftnomad.drivers.conformance import DriverConformance, Said, printed
 from raftnomad.drivers.docker import DockerDriver
-from raftnomad.drivers.driver import DriverError
+from raftnomad.drivers.driver import DriverError, Streams
 
 pytestmark = pytest.mark.docker
+
+
+async def nothing():
+    return
+    yield
 
 
 def shell(script: str) -> dict[str, object]:
@@ -53,7 +58,17 @@ class TestDocker(DriverConformance):
     def prints_variable(self, name):
         return shell(f"echo ${name}")
 
+    def runs(self, script):
+        return ["/bin/sh", "-c", script]
+
     # docker's own
+
+    async def test_a_command_that_is_not_there_has_the_engines_words_and_code(self, driver, started, tmp_path):
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        said = Said(0.0)
+        streams = Streams(stdin=nothing(), stdout=said.take_stdout, stderr=said.take_stderr)
+        assert await driver.exec(handle, ["/no/such"], streams) in (126, 127)
+        assert b"no such file or directory" in said.stdout + said.stderr
 
     def client(self) -> docker.DockerClient:
         return docker.DockerClient(self.endpoint)

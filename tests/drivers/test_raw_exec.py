@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from raftnomad.drivers.conformance import DriverConformance, printed, processes_marked
-from raftnomad.drivers.driver import DriverError, TaskHandle, TaskNotFound
+from raftnomad.drivers.conformance import DriverConformance, Said, printed, processes_marked
+from raftnomad.drivers.driver import DriverError, Streams, TaskHandle, TaskNotFound
 from raftnomad.drivers.executor import Executors
 from raftnomad.drivers.exit_status import read
 from raftnomad.drivers.raw_exec import RawExecDriver
@@ -56,7 +56,54 @@ class TestRawExec(DriverConformance):
     def prints_variable(self, name):
         return shell(f"echo ${name}")
 
+    def runs(self, script):
+        return ["/bin/sh", "-c", script]
+
     # raw_exec's own
+
+    @pytest.mark.parametrize(
+        ("command", "message"),
+        [
+            ("/no/such", "failed to start command: fork/exec /no/such: no such file or directory"),
+            ("no-such", 'failed to start command: exec: "no-such": executable file not found in \\$PATH'),
+        ],
+    )
+    async def test_a_command_that_is_not_there_is_said(self, driver, started, tmp_path, command, message):
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        with pytest.raises(DriverError, match=message):
+            await driver.exec(handle, [command], Streams(stdin=no_input(), stdout=ignore, stderr=ignore))
+        assert (await self.run(driver, handle, "exit 0")).code == 0
+
+    async def test_a_cancelled_command_is_killed_with_what_it_started(self, driver, started, tmp_path):
+        task = self.task(tmp_path, self.sleeps())
+        handle = await self.start(driver, started, task)
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(self.run(driver, handle, "sleep 300 & sleep 300", None), 0.5)
+        async with asyncio.timeout(20):
+            while len(processes_marked(task.alloc_id)) != 1:  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    async def test_what_a_command_leaves_behind_does_not_hold_it(self, driver, started, tmp_path):
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        said = await asyncio.wait_for(self.run(driver, handle, "sleep 300 & echo done"), 20)
+        assert (said.code, said.stdout) == (0, b"done\n")
+
+    async def test_a_command_may_be_long(self, driver, started, tmp_path):
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        arguments = ["x" * 100_000 for _ in range(8)]
+        said = Said(0.0)
+        streams = Streams(stdin=no_input(), stdout=said.take_stdout, stderr=ignore)
+        assert await driver.exec(handle, ["/bin/sh", "-c", 'echo "$@"', "sh", *arguments], streams) == 0
+        assert said.stdout.decode().split() == arguments
+
+    async def test_a_command_ended_by_a_signal_says_so_as_a_shell_would(self, driver, started, tmp_path):
+        handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
+        assert (await self.run(driver, handle, "kill -TERM $$")).code == 143
+
+    async def test_commands_start_in_the_tasks_directory_and_find_its_programs(self, driver, started, tmp_path):
+        task = self.task(tmp_path, self.sleeps())
+        handle = await self.start(driver, started, task)
+        assert (await self.run(driver, handle, "pwd")).stdout.decode() == f"{task.task_dir}\n"
 
     async def test_a_task_dies_of_the_default_signal_as_a_shell_would_say_it(self, driver, started, tmp_path):
         handle = await self.start(driver, started, self.task(tmp_path, self.sleeps()))
@@ -255,6 +302,15 @@ class TestRawExec(DriverConformance):
         await second.recover(handle)
         go.touch()
         assert (await asyncio.wait_for(second.wait(handle), 20)).exit_code == 11
+
+
+async def no_input():
+    return
+    yield
+
+
+async def ignore(data: bytes) -> None:
+    pass
 
 
 AGENT = """

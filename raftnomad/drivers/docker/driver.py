@@ -8,18 +8,28 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from raftnomad.drivers import signals
+from raftnomad.drivers.docker import execution
 from raftnomad.drivers.docker.config import config_problems, container_body, container_name
 from raftnomad.drivers.docker.containers import Container, Containers, container_id_of
 from raftnomad.drivers.docker.engine import PROBE_TIMEOUT_S, Engine, EngineDown, EngineError
 from raftnomad.drivers.docker.images import Images
 from raftnomad.drivers.docker.logs import log_target
 from raftnomad.drivers.docker.settings import parse_settings
-from raftnomad.drivers.driver import Capabilities, DriverError, ExitResult, Fingerprint, Task, TaskHandle, TaskNotFound
+from raftnomad.drivers.driver import (
+    Capabilities,
+    DriverError,
+    ExitResult,
+    Fingerprint,
+    Streams,
+    Task,
+    TaskHandle,
+    TaskNotFound,
+)
 from raftnomad.drivers.task_config import flag, number, text
 
 logger = logging.getLogger(__name__)
@@ -37,7 +47,7 @@ class DockerDriver:
     """
 
     name = "docker"
-    capabilities = Capabilities(send_signals=True, exec=False, isolation="image")
+    capabilities = Capabilities(send_signals=True, exec=True, isolation="image")
 
     def __init__(self, settings: Mapping[str, Any], state_dir: Path) -> None:
         self._settings = parse_settings(settings)
@@ -182,6 +192,17 @@ class DockerDriver:
             await self._engine.call(lambda client: client.kill(container.id, signal))
         except (EngineError, EngineDown) as error:
             raise DriverError(f"Failed to signal container {container.id}: {error}") from error
+
+    async def exec(self, handle: TaskHandle, command: Sequence[str], streams: Streams) -> int:
+        container = self._containers.find(handle)
+        if container.ended.is_set():
+            raise DriverError("the task has ended, and runs no commands")
+        try:
+            return await execution.execute(self._engine, container.id, command, streams)
+        except EngineError as error:
+            raise DriverError(f"failed to run the command: {error}") from error
+        except EngineDown as error:
+            raise DriverError(f"{DOWN}: {error}") from error
 
     async def destroy(self, handle: TaskHandle) -> None:
         container_id = handle.state.get("container_id")

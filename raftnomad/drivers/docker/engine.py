@@ -114,6 +114,26 @@ class Engine:
         finally:
             writer.close()
 
+    @asynccontextmanager
+    async def hijack(
+        self, path: str, body: Mapping[str, Any]
+    ) -> AsyncGenerator[tuple[asyncio.StreamReader, asyncio.StreamWriter], None]:
+        """A POST after which the connection belongs to the caller, both ways."""
+        reader, writer = await self._open()
+        try:
+            text = json.dumps(body).encode()
+            head = f"POST {path} HTTP/1.1\r\nHost: docker\r\nConnection: Upgrade\r\nUpgrade: tcp\r\n"
+            head += f"Content-Type: application/json\r\nContent-Length: {len(text)}\r\n\r\n"
+            writer.write(head.encode() + text)
+            status, headers = await _read_head(reader)
+            if status not in (101, 200):
+                raise EngineError(status, _message(await reader.readexactly(int(headers.get("content-length", 0)))))
+            yield reader, writer
+        except (OSError, EOFError, ValueError) as error:
+            raise EngineDown(str(error)) from error
+        finally:
+            writer.close()
+
     async def _open(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         url = urllib.parse.urlsplit(self._settings.endpoint)
         try:
