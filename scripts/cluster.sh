@@ -188,6 +188,7 @@ make_namespaces() {
   for name in "${AGENTS[@]}"; do
     ip netns add "rn-$name" 2>/dev/null || true
     if ! ip netns exec "rn-$name" ip link show eth0 >/dev/null 2>&1; then
+      ip link delete "rn$i" 2>/dev/null || true # of a namespace that the kernel is still taking apart
       ip link add "rn$i" type veth peer name eth0 netns "rn-$name"
       ip link set "rn$i" master "$BRIDGE" up
       ip netns exec "rn-$name" ip address add "$NETWORK.$i/24" dev eth0
@@ -200,8 +201,12 @@ make_namespaces() {
 }
 
 remove_namespaces() {
-  local name
-  for name in "${AGENTS[@]}"; do ip netns delete "rn-$name" 2>/dev/null || true; done
+  local name i=10
+  for name in "${AGENTS[@]}"; do
+    ip link delete "rn$i" 2>/dev/null || true
+    ip netns delete "rn-$name" 2>/dev/null || true
+    i=$((i + 1))
+  done
   ip link delete "$BRIDGE" 2>/dev/null || true
 }
 
