@@ -170,7 +170,7 @@ class Agent:
     async def _handle(self, request: Request) -> Answer:
         if self._api is not None:
             return await self._api.handle(request)
-        waiting = self._server.members.waiting_for if self._server is not None else ""
+        waiting = self._server.waiting_for if self._server is not None else ""
         text = f"No cluster leader: this server waits for {waiting}" if waiting else "No cluster leader"
         return Response(status=500, body=text.encode(), content_type="text/plain; charset=utf-8")
 

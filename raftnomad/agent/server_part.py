@@ -85,7 +85,7 @@ class ServerPart:
         self._disk = SystemDisk()
         self._raft_directory = settings.directory / "raft"
         self._reconcile = asyncio.Event()
-        self.members: Members
+        self._members: Members | None = None
         self._begun: list[RpcPort | Members] = []
         self._unlock: Callable[[], None] | None = None
         self.node: RaftNode | None = None
@@ -123,7 +123,7 @@ class ServerPart:
         )
         self._begun.append(rpc_port)
         await rpc_port.start()
-        self.members = Members(
+        self._members = Members(
             Identity(
                 id=self._server_id,
                 name=settings.server.name,
@@ -157,6 +157,16 @@ class ServerPart:
         if self._raft_factory is None:
             raise PeerError("this server is not part of a cluster yet")
         return self._raft_factory()
+
+    @property
+    def members(self) -> Members:
+        assert self._members is not None, "`begin` comes first"
+        return self._members
+
+    @property
+    def waiting_for(self) -> str:
+        """What there is no cluster for yet, for people; the HTTP port answers before all else is open."""
+        return self._members.waiting_for if self._members is not None else "its own ports"
 
     async def found(self) -> Server:
         """Wait for a cluster, then start the log and the server. Raises DataDirectoryError."""
