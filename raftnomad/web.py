@@ -1,13 +1,14 @@
 """Requests and responses as our handlers see them, so that no handler knows which HTTP library is below.
 
-A handler is `async (Request) -> Response | Stream`. aiohttp stands in `api/serve.py` alone; the simulator calls
-handlers directly.
+A handler is `async (Request) -> Response | Stream | WebSocket`. aiohttp's server stands in `api/serve.py` alone; the
+simulator calls handlers directly.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from raftnomad.errors import BadRequest
 
@@ -52,6 +53,10 @@ class Request:
             f'strconv.ParseBool: parsing "{value}": invalid syntax'
         )
 
+    @property
+    def wants_websocket(self) -> bool:
+        return self.headers.get("upgrade", "").lower() == "websocket"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
@@ -73,7 +78,40 @@ class Stream:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-Answer = Response | Stream
+class Socket(Protocol):
+    """A WebSocket connection that is open: text messages, both ways, in order."""
+
+    async def receive(self) -> str | None:
+        """The next message; None when the other side has closed, or is gone."""
+
+    async def send(self, text: str) -> None:
+        """Waits while the other side reads too slowly; raises ConnectionError when it is gone."""
+
+    async def close(self, code: int = 1000, reason: str = "") -> None:
+        """The first close is the one that counts."""
+
+    @property
+    def close_code(self) -> int | None:
+        """The other side's, once `receive` gave None; None when it closed without one."""
+
+    @property
+    def close_reason(self) -> str: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class WebSocket:
+    """An answer that goes on as a WebSocket. It is closed when `handler` returns.
+
+    A RaftnomadError of the handler is told in the close frame: code 1011 for status 500, else 1008. When the other side
+    is gone for good, the handler is cancelled.
+    """
+
+    handler: Callable[[Socket], Awaitable[None]]
+    headers: Mapping[str, str] = field(default_factory=dict)
+    status: int = 101
+
+
+Answer = Response | Stream | WebSocket
 Handler = Callable[[Request], Awaitable[Answer]]
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, assert_never
 
-from raftnomad.api import agent_without_server, answers, cors, elsewhere
+from raftnomad.api import agent_without_server, answers, cors, elsewhere, job_actions, websockets
 from raftnomad.api.blocking import Watchers
 from raftnomad.api.context import Context, FuzzyLimits
 from raftnomad.api.elsewhere import AskServers, AtNode, Here
@@ -28,7 +28,7 @@ from raftnomad.members.service import Members
 from raftnomad.model import wire
 from raftnomad.server.server import Server
 from raftnomad.telemetry import Registry, registry
-from raftnomad.web import Answer, Request, Response, Route, Stream
+from raftnomad.web import Answer, Request, Response, Route
 
 USER_INTERFACE = b"<html><p>Nomad UI is disabled</p></html>"
 
@@ -147,13 +147,15 @@ class Api:
             answer = await self._answer(request)
         except Exception as error:
             answer = answers.error(error, f"{request.method} {request.path}")
+        if request.wants_websocket and websockets.goes_on_as_one(request):
+            answer = websockets.refusal(answer)
         if answer.status == 404 and isinstance(answer, Response) and not answer.body:
             return answer
         return self._finished(answer, request)
 
     def _finished(self, answer: Answer, request: Request) -> Answer:
         headers = {**self._facts.response_headers, **cors.headers(request), **answer.headers}
-        if isinstance(answer, Stream):
+        if not isinstance(answer, Response):
             return replace(answer, headers=headers)
         pretty = request.has("pretty") and request.get("pretty") != "0"
         if pretty and answer.body and answer.content_type.startswith("application/json"):
@@ -161,6 +163,11 @@ class Api:
         return replace(answer, headers=headers)
 
     async def _answer(self, request: Request) -> Answer:
+        if websockets.goes_on_as_one(request):
+            websockets.check(request)
+            if self._server is not None and job_actions.is_action(request):
+                await self._server.consistent_read()
+                request = job_actions.as_exec(request, self._server.state, self._server.random_bytes)
         about = elsewhere.subject(request)
         if about is not None:
             self._check_region(request)
@@ -207,7 +214,8 @@ class Api:
                     return Response(status=404, content_type="")
                 if found.route is None:
                     raise MethodNotAllowed
-                return await found.route.handler(replace(request, parameters=found.parameters))
+                answer = await found.route.handler(replace(request, parameters=found.parameters))
+                return websockets.after_handshake(answer, request)
             case AtNode(address, tls):
                 return await self._forwarder.to_node(address, tls, request)
             case AskServers():

@@ -6,6 +6,7 @@ send a request back and forth.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import ssl
 from collections.abc import AsyncIterator, Sequence
@@ -16,8 +17,10 @@ from urllib.parse import quote, urlencode
 import aiohttp
 from yarl import URL
 
+from raftnomad.api.open_socket import MESSAGE_BYTES_MAX, OpenSocket
+from raftnomad.api.websockets import CLOSE_INTERNAL, CLOSE_NORMAL
 from raftnomad.errors import NoLeader, NoPathToNode, RaftnomadError
-from raftnomad.web import Answer, Request, Response, Stream
+from raftnomad.web import Answer, Request, Response, Socket, Stream, WebSocket
 
 logger = logging.getLogger(__name__)
 
@@ -54,6 +57,19 @@ _NOT_PASSED_ON = frozenset(
         HOPS_HEADER.lower(),
     )
 )
+
+
+_OF_WEBSOCKETS = frozenset(
+    (
+        "origin",
+        "sec-websocket-key",
+        "sec-websocket-version",
+        "sec-websocket-extensions",
+        "sec-websocket-protocol",
+        "sec-websocket-accept",
+    )
+)
+"""Each connection has its own; the origin is checked by the agent that a browser speaks to."""
 
 
 class ServerList(Protocol):
@@ -140,15 +156,37 @@ class Forwarder:
         logger.warning("%s shows a certificate that is not good for this cluster: %s", base, refused)
         raise NotReached(refused)
 
+    async def _open_websocket(self, base: str, request: Request, tls: Tls | None, name: str | None) -> Answer:
+        """Open before it is answered here, so that an agent that cannot be reached can still be passed over."""
+        try:
+            connection = await self._open_session().ws_connect(
+                URL(base + target(request), encoded=True),
+                headers=_passed_on(request, but=_OF_WEBSOCKETS),
+                max_msg_size=MESSAGE_BYTES_MAX,
+                ssl=tls.context if tls is not None else True,
+                server_hostname=name,
+            )
+        except aiohttp.ClientConnectorCertificateError:
+            raise
+        except aiohttp.WSServerHandshakeError as error:
+            raise RaftnomadError(f"{base} would not open a WebSocket: {error.message}") from error
+        except aiohttp.ClientConnectionError as error:
+            raise NotReached(str(error)) from error
+
+        async def relay(socket: Socket) -> None:
+            await relayed(socket, OpenSocket(connection))
+
+        return WebSocket(handler=relay)
+
     async def _send_to(self, base: str, request: Request, tls: Tls | None, name: str | None) -> Answer:
-        headers = {name: value for name, value in request.headers.items() if name not in _NOT_PASSED_ON}
-        headers[HOPS_HEADER] = str(hops(request) + 1)
+        if request.wants_websocket:
+            return await self._open_websocket(base, request, tls, name)
         try:
             response = await self._open_session().request(
                 request.method,
                 URL(base + target(request), encoded=True),
                 data=request.body or None,
-                headers=headers,
+                headers=_passed_on(request),
                 allow_redirects=False,
                 skip_auto_headers=("User-Agent", "Content-Type"),
                 ssl=tls.context if tls is not None else True,
@@ -168,6 +206,38 @@ class Forwarder:
             timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S, sock_read=READ_TIMEOUT_S)
             self._session = aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=True)
         return self._session
+
+
+def _passed_on(request: Request, but: frozenset[str] = frozenset()) -> dict[str, str]:
+    headers = {name: value for name, value in request.headers.items() if name not in _NOT_PASSED_ON | but}
+    return {**headers, HOPS_HEADER: str(hops(request) + 1)}
+
+
+async def relayed(here: Socket, there: Socket) -> None:
+    """Pass messages both ways until one side closes, and the other side's close on."""
+
+    async def pump(source: Socket, sink: Socket) -> None:
+        while (text := await source.receive()) is not None:
+            await sink.send(text)
+
+    ways = [asyncio.ensure_future(pump(here, there)), asyncio.ensure_future(pump(there, here))]
+    try:
+        await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+        if ways[1].done():
+            await here.close(*_passed_close(there))
+    finally:
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+        await there.close()
+
+
+def _passed_close(there: Socket) -> tuple[int, str]:
+    """1005 and 1006 say that there was no close frame, and may stand in none."""
+    code = there.close_code
+    if code in (None, 1006):
+        return CLOSE_INTERNAL, "the connection to the task's agent broke"
+    return (CLOSE_NORMAL if code == 1005 else code), there.close_reason
 
 
 def target(request: Request) -> str:

@@ -153,7 +153,6 @@ SERVER_ROUTES: tuple[tuple[tuple[str, ...], str, ContextHandler, str], ...] = (
 
 NOT_BUILT: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (GET, "/v1/job/{id}/services", "service discovery"),
-    (GET, "/v1/job/{id}/action", "job actions"),
     (GET, "/v1/agent/host", "host data"),
     (GET, "/v1/agent/pprof/{name}", "profiles"),
     (PUT, "/v1/agent/schedulers/config", "changing the number of schedulers"),

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import ssl
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from socket import socket
@@ -23,10 +23,12 @@ from aiohttp.web_protocol import RequestHandler, RequestPayloadError
 
 from raftnomad.api import answers
 from raftnomad.api.compression import Compressor, accepted_encoding
+from raftnomad.api.open_socket import MESSAGE_BYTES_MAX, OpenSocket
+from raftnomad.api.websockets import CLOSE_GOING_AWAY, CLOSE_NORMAL, closing
 from raftnomad.errors import BadRequest, RaftnomadError, TooLarge
 from raftnomad.tasks import Tasks
 from raftnomad.telemetry import registry
-from raftnomad.web import Answer, Handler, Request, Stream
+from raftnomad.web import Answer, Handler, Request, Stream, WebSocket
 
 logger = logging.getLogger(__name__)
 
@@ -173,6 +175,8 @@ class HttpServer:
     async def _send(self, received: web.BaseRequest, answer: Answer) -> web.StreamResponse:
         if isinstance(answer, Stream):
             return await self._send_stream(received, answer)
+        if isinstance(answer, WebSocket):
+            return await self._send_websocket(received, answer)
         headers = {**answer.headers, "Vary": "Accept-Encoding"}
         if answer.content_type and (answer.body or answer.status >= 400):
             headers["Content-Type"] = answer.content_type
@@ -203,6 +207,27 @@ class HttpServer:
             finally:
                 first.cancel()
 
+    async def _send_websocket(self, received: web.BaseRequest, answer: WebSocket) -> web.StreamResponse:
+        if not _of_same_origin(received):
+            # Or any page that somebody looks at could run commands by way of their browser.
+            return await self._send(received, answers.text("websocket: request origin not allowed", 403))
+        response = _Upgraded(max_msg_size=MESSAGE_BYTES_MAX, compress=False, headers=answer.headers)
+        if not response.can_prepare(received).ok:
+            return await self._send(received, answers.text("websocket connection not found in context", 400))
+        await response.prepare(received)
+        stopping = asyncio.get_running_loop().create_future()
+        self._streams.add(stopping)
+        socket = OpenSocket(response, self._limits.write_timeout_s)
+        handled = asyncio.ensure_future(answer.handler(socket))
+        try:
+            await asyncio.wait([handled, stopping], return_when=asyncio.FIRST_COMPLETED)
+            await socket.close(*_end_of(handled, received.path))
+        finally:
+            self._streams.discard(stopping)
+            handled.cancel()
+            await asyncio.wait([handled])
+        return response
+
     async def _send_frames(
         self, received: web.BaseRequest, answer: Stream, first: asyncio.Future[bytes | None]
     ) -> web.StreamResponse:
@@ -231,6 +256,24 @@ class HttpServer:
             await asyncio.wait([pending])
         await response.write_eof()
         return response
+
+
+def _of_same_origin(received: web.BaseRequest) -> bool:
+    """Only browsers name an origin; it has to be this server itself."""
+    origin = received.headers.get("Origin")
+    return origin is None or origin.partition("://")[2].lower() == received.headers.get("Host", "").lower()
+
+
+def _end_of(handled: asyncio.Future[None], path: str) -> tuple[int, str]:
+    if not handled.done():
+        return CLOSE_GOING_AWAY, "the agent ends"
+    error = handled.exception()
+    if error is None:
+        return CLOSE_NORMAL, ""
+    if isinstance(error, ConnectionError):
+        return CLOSE_GOING_AWAY, ""
+    answer = answers.error(_exception(handled), path)
+    return closing(answer.status, answer.body.decode())
 
 
 def _asked(frames: AsyncIterator[bytes]) -> asyncio.Future[bytes | None]:
@@ -363,6 +406,16 @@ class _Connection(RequestHandler):
 
 class _Whole(web.Response):
     """An answer without the headers that say which library sent it."""
+
+    async def _prepare_headers(self) -> None:
+        await super()._prepare_headers()
+        self.headers.popall("Server", None)
+
+
+class _Upgraded(web.WebSocketResponse):
+    def __init__(self, *, headers: Mapping[str, str], **settings: Any) -> None:
+        super().__init__(**settings)
+        self.headers.update(headers)
 
     async def _prepare_headers(self) -> None:
         await super()._prepare_headers()
