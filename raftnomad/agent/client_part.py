@@ -50,8 +50,6 @@ class ClientPart:
         plugins = {name: plugin.config for name, plugin in config.plugin.items()}
         self.connection = HttpConnection(servers, ssl_context=rpc_context(tls), random_bytes=random_bytes)
         drivers = load_drivers(plugins, config.client.options, settings.state_path / "drivers")
-        if not config.dev_mode and "mock_driver" not in config.plugin:
-            drivers.pop("mock_driver", None)
         self.client = Client(settings, drivers, self.connection, clock, random_bytes, on_crash)
 
     async def start(self) -> None:
