@@ -267,14 +267,13 @@ def forwarder(tls: TlsSettings | None, region: str) -> Forwarder:
         return Forwarder()
     server, client = roles.server_name(region), f"client.{region}.nomad"
 
-    def calling(*names: str) -> Tls:
-        context = certificates.rpc_client_context(tls, verify_name=tls.verify_server_hostname)
-        return Tls(context=context, names=names if tls.verify_server_hostname else ())
+    def calling(names: tuple[str, ...], verify: bool) -> Tls:
+        return Tls(context=certificates.rpc_client_context(tls, verify_name=verify), names=names if verify else ())
 
     return Forwarder(
-        servers=calling(server) if tls.rpc else None,
+        servers=calling((server,), True) if tls.rpc else None,
         # A node's agent may be a server as well, and has one certificate.
-        nodes=calling(client, server) if tls.http else None,
+        nodes=calling((client, server), tls.verify_server_hostname) if tls.http else None,
     )
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import os
-import ssl
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from raftnomad.api.api import LocalClient
+from raftnomad.certificates import roles
 from raftnomad.certificates import settings as certificates
 from raftnomad.certificates.settings import TlsSettings
 from raftnomad.client.client import Client
@@ -48,7 +48,12 @@ class ClientPart:
     ) -> None:
         settings = client_settings(config, data_dir, http_address)
         plugins = {name: plugin.config for name, plugin in config.plugin.items()}
-        self.connection = HttpConnection(servers, ssl_context=rpc_context(tls), random_bytes=random_bytes)
+        self.connection = HttpConnection(
+            servers,
+            ssl_context=certificates.rpc_client_context(tls) if tls is not None else None,
+            server_name=roles.server_name(config.region) if tls is not None else "",
+            random_bytes=random_bytes,
+        )
         drivers = load_drivers(plugins, config.client.options, settings.state_path / "drivers")
         self.client = Client(settings, drivers, self.connection, clock, random_bytes, on_crash)
 
@@ -70,13 +75,6 @@ class ClientPart:
             has_allocation=lambda alloc_id: alloc_id in self.client.allocations,
             statistics=self.client.statistics,
         )
-
-
-def rpc_context(tls: TlsSettings | None) -> ssl.SSLContext | None:
-    """For calling servers' rpc ports as a client agent."""
-    if tls is None:
-        return None
-    return certificates.rpc_client_context(tls, verify_name=False)
 
 
 def client_settings(config: AgentConfig, data_dir: Path, http_address: str) -> ClientSettings:

@@ -19,7 +19,8 @@ class TlsSettings:
     """The `tls` block, as far as connections need it. Paths of PEM files.
 
     http, rpc: whether the http port is encrypted, and whether the rpc and serf ports are.
-    verify_server_hostname: client agents talk only to `server.<region>.nomad`; servers among themselves always do.
+    verify_server_hostname: requests that go on to a node's https port need a certificate made for its role. Whoever
+    calls a server's rpc or serf port always checks that it is `server.<region>.nomad`.
     verify_https_client: the http port asks every caller for a certificate of the CA.
     """
 
@@ -45,7 +46,7 @@ def rpc_server_context(settings: TlsSettings) -> ssl.SSLContext:
 def rpc_client_context(settings: TlsSettings, *, verify_name: bool = True) -> ssl.SSLContext:
     """For calling the rpc port or the serf port, a context for each, with `server_hostname=roles.server_name(region)`.
 
-    verify_name: servers leave it; client agents give it `settings.verify_server_hostname`.
+    verify_name: whether the other side's certificate must be made for that name; True for every call to a server.
     Raises ConfigurationError.
     """
     context = _loaded(ssl.PROTOCOL_TLS_CLIENT, settings)

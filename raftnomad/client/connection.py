@@ -59,17 +59,22 @@ class Connection(Protocol):
 
 
 class HttpConnection:
-    """servers: addresses `host:port`, or whole URLs. A server that fails is asked last from then on."""
+    """servers: addresses `host:port`, or whole URLs. A server that fails is asked last from then on.
+
+    server_name: what a server's certificate has to be made for; with a context that checks names.
+    """
 
     def __init__(
         self,
         servers: Sequence[str],
         *,
         ssl_context: ssl.SSLContext | None = None,
+        server_name: str = "",
         random_bytes: RandomBytes = system_random_bytes,
     ) -> None:
         self.servers = Servers(servers)
         self._ssl = ssl_context
+        self._server_name = server_name or None
         self._random_bytes = random_bytes
         self._headers: dict[str, str] = {"Content-Type": protocol.CONTENT_TYPE}
         self._session: aiohttp.ClientSession | None = None
@@ -139,7 +144,12 @@ class HttpConnection:
             async with (
                 self._waiting_for(method, address),
                 self._open_session().request(
-                    method, self._url(address, path), data=body, headers=self._headers, timeout=limits
+                    method,
+                    self._url(address, path),
+                    data=body,
+                    headers=self._headers,
+                    timeout=limits,
+                    server_hostname=self._server_name,
                 ) as response,
             ):
                 content = await response.read()
