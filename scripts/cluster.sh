@@ -282,6 +282,7 @@ PY
 
 command_status() {
   local name
+  require_cluster
   for name in "${AGENTS[@]}"; do
     if ! alive "$name"; then say "$name: not running"
     elif [ "$(awk '{print $3}' "/proc/$(pid_of "$name")/stat")" = T ]; then say "$name: paused, process $(pid_of "$name")"
@@ -295,15 +296,38 @@ command_status() {
   nomad job status || true
 }
 
-command_env() { printf 'export NOMAD_ADDR=%s\n' "$(api_address)"; }
+command_env() { require_cluster; printf 'export NOMAD_ADDR=%s\n' "$(api_address)"; }
 
 command_kill_leader() {
   local name
+  require_cluster
   name=$(leader_name)
-  [ -n "$name" ] || fail "no server leads at the moment; try again in a second, or look at: scripts/cluster.sh status"
+  if [ -z "$name" ]; then
+    [ "$(servers_alive)" -ge 2 ] || fail "no server leads: $(servers_alive) of 3 is left, which is no majority; restart another"
+    fail "no server leads at the moment; try again in a second, or look at: scripts/cluster.sh status"
+  fi
   kill -9 "$(pid_of "$name")"
-  say "Killed $name, which led. Another takes over in about a second: scripts/cluster.sh status"
+  say "Killed $name, which led."
+  if [ "$(servers_alive)" -ge 2 ]; then
+    say "Another takes over in about a second: scripts/cluster.sh status"
+  else
+    say "Only $(servers_alive) of 3 servers is left, which is no majority: tasks go on, but nothing can be written."
+  fi
   say "Bring it back with: scripts/cluster.sh restart $name"
+  say "If your NOMAD_ADDR pointed at $name: eval \"\$(scripts/cluster.sh env)\""
+}
+
+servers_alive() {
+  local name count=0
+  for name in "${SERVERS[@]}"; do ! alive "$name" || count=$((count + 1)); done
+  printf '%s' "$count"
+}
+
+require_cluster() { [ -d "$HOME_DIR/data" ] || fail "there is no cluster; start one: scripts/cluster.sh up"; }
+require_name() { # COMMAND NAME
+  [ -n "$2" ] || fail "name an agent, e.g.: scripts/cluster.sh $1 server-1; there are ${AGENTS[*]}"
+  position "$2" >/dev/null
+  require_cluster
 }
 
 signal_agent() { # SIGNAL NAME
@@ -311,9 +335,9 @@ signal_agent() { # SIGNAL NAME
   alive "$2" || fail "$2 is not running; start it: scripts/cluster.sh restart $2"
   kill "-$1" "$(pid_of "$2")"
 }
-command_pause() { signal_agent STOP "${1:?name an agent, e.g. pause server-1}"; say "$1 is paused; let it go on with: scripts/cluster.sh resume $1"; }
-command_resume() { signal_agent CONT "${1:?name an agent, e.g. resume server-1}"; say "$1 goes on."; }
-command_logs() { position "${1:?name an agent, e.g. logs server-1}" >/dev/null; tail -n "${2:-50}" "$HOME_DIR/$1.log"; }
+command_pause() { require_name pause "${1:-}"; signal_agent STOP "$1"; say "$1 is paused; let it go on with: scripts/cluster.sh resume $1"; }
+command_resume() { require_name resume "${1:-}"; signal_agent CONT "$1"; say "$1 goes on."; }
+command_logs() { require_name logs "${1:-}"; tail -n "${2:-50}" "$HOME_DIR/$1.log"; }
 
 end_agent() { # NAME: TERM, then KILL after 10 s
   local pid i
@@ -326,15 +350,14 @@ end_agent() { # NAME: TERM, then KILL after 10 s
 }
 
 command_restart() {
-  position "${1:?name an agent, e.g. restart server-1}" >/dev/null
-  [ -d "$HOME_DIR/data/$1" ] || fail "there is no cluster; start one: scripts/cluster.sh up"
+  require_name restart "${1:-}"
   end_agent "$1"
   start_agent "$1"
   say "$1 is started again, as process $(pid_of "$1")."
 }
 
 command_partition() {
-  position "${1:?name an agent, e.g. partition server-1}" >/dev/null
+  require_name partition "${1:-}"
   namespaced || fail "partitions need network namespaces: scripts/cluster.sh down, then up --namespaces"
   ip netns exec "rn-$1" nft -f - <<NFT
 table inet raftnomad_partition {

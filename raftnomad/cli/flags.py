@@ -39,6 +39,8 @@ class Command(click.Command):
             name, separator, value = word.partition("=")
             if word in ("-", "--") or not word.startswith("-"):
                 return [*left, word, *words]
+            if name not in self._options(ctx) and name not in ctx.help_option_names:
+                raise click.UsageError(f"flag provided but not defined: {name}")
             if name not in booleans:
                 left.append(word)
                 if not separator and name in self._options(ctx):

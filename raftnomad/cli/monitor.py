@@ -6,11 +6,14 @@ import time
 from typing import Any
 
 from raftnomad.cli.metrics import placement_failure
-from raftnomad.cli.output import ago, columns, key_values, limit_id, local_rfc3339, local_time, out, section
+from raftnomad.cli.output import ago, columns, error, key_values, limit_id, local_rfc3339, local_time, out, section
 from raftnomad.sdk.http import ApiClient, UnexpectedResponse
 
 POLL_S = 0.25
 DEPLOYMENT_WAIT = "2000ms"
+TOLD_MAX = 3
+"""Unhealthy allocations that are told of: the others mostly fail for the same reason."""
+
 TERMINAL_DEPLOYMENTS = ("successful", "failed", "cancelled", "blocked")
 
 
@@ -142,7 +145,30 @@ def follow_deployment(api: ApiClient, deployment_id: str, verbose: bool, mark: s
             out(f"    \n{_now()}\n{text}")
             shown = text
         if deployment["Status"] in TERMINAL_DEPLOYMENTS:
+            if deployment["Status"] == "failed":
+                _tell_what_failed(api, deployment_id)
             return 0 if deployment["Status"] == "successful" else 1
+
+
+def _tell_what_failed(api: ApiClient, deployment_id: str) -> None:
+    """On stderr, since Nomad's output says nothing of it: the last word of each task that was not healthy."""
+    stubs = api.get(f"/v1/deployment/allocations/{deployment_id}").json() or []
+    unhealthy = [stub for stub in stubs if (stub.get("DeploymentStatus") or {}).get("Healthy") is False]
+    for stub in unhealthy[:TOLD_MAX]:
+        for task, state in sorted((stub.get("TaskStates") or {}).items()):
+            if reason := _reason(state.get("Events") or []):
+                error(f'Allocation "{limit_id(stub["ID"], False)}", task "{task}": {reason}')
+    if unhealthy:
+        error(f"More is told by: nomad alloc status {limit_id(unhealthy[0]['ID'], False)}")
+
+
+def _reason(events: list[dict[str, Any]]) -> str:
+    """What a task's events say went wrong; the newest of those that say most."""
+    for kinds in (("Driver Failure", "Setup Failure", "Failed Validation"), ("Terminated", "Alloc Unhealthy")):
+        for event in reversed(events):
+            if event["Type"] in kinds:
+                return f"{event['Type']}: {event.get('DisplayMessage', '')}"
+    return ""
 
 
 def deployment_text(deployment: dict[str, Any], verbose: bool) -> str:

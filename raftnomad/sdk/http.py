@@ -253,6 +253,8 @@ class ApiClient:
             return "EOF"
         if isinstance(error, TimeoutError):
             return f"dial {where}: i/o timeout"
+        if isinstance(error, socket.gaierror):
+            return f"dial tcp: lookup {self._host}: no such host"
         if isinstance(error, OSError) and error.errno is not None:
             return f"dial {where}: connect: {os.strerror(error.errno).lower()}"
         return str(error)

@@ -51,3 +51,8 @@ def test_the_connection_comes_from_the_flag_before_the_environment(monkeypatch):
     assert call()[0].address == "http://127.0.0.1:1"
     settings = call("-address", "http://127.0.0.1:2")[0]
     assert (settings.address, settings.namespace) == ("http://127.0.0.1:2", "apps")
+
+
+def test_an_unknown_flag_is_told_whole():
+    with pytest.raises(click.UsageError, match="flag provided but not defined: -bogus"):
+        call("-bogus", "x")
