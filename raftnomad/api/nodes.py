@@ -17,10 +17,10 @@ from raftnomad.fsm.state import State
 from raftnomad.identifiers import new_id
 from raftnomad.model import wire
 from raftnomad.model.evaluation import Evaluation
-from raftnomad.model.job import Job
 from raftnomad.model.node import DrainSpec, DrainStrategy, Node, NodeEvent
 from raftnomad.model.row import ZERO_TIME
-from raftnomad.model.status import Eligibility, EvalStatus, EvalTrigger, JobType, NodeStatus
+from raftnomad.model.status import Eligibility
+from raftnomad.server.triggered import for_node
 from raftnomad.web import Answer, Request
 
 LOOKUP = "node lookup failed: "
@@ -79,7 +79,7 @@ async def update_eligibility(context: Context, request: Request) -> Answer:
     if node.scheduling_eligibility == asked.eligibility:
         return _eligibility_updated(0, ())
     becomes_eligible = asked.eligibility == Eligibility.ELIGIBLE
-    evaluations = _node_evaluations(context, node, EvalTrigger.NODE_UPDATE) if becomes_eligible else ()
+    evaluations = _node_evaluations(context, node) if becomes_eligible else ()
     applied = await context.server.propose(
         UpdateNodeEligibility(
             node_id=node.id,
@@ -100,7 +100,7 @@ async def update_drain(context: Context, request: Request) -> Answer:
     node = await _existing(context, asked.node_id or request.parameters["id"])
     strategy = None if asked.drain_spec is None else _strategy(asked.drain_spec, context.server.clock.now_ns())
     becomes_eligible = strategy is None and asked.mark_eligible
-    evaluations = _node_evaluations(context, node, EvalTrigger.NODE_UPDATE) if becomes_eligible else ()
+    evaluations = _node_evaluations(context, node) if becomes_eligible else ()
     applied = await context.server.propose(
         UpdateNodeDrain(
             node_id=node.id,
@@ -134,14 +134,14 @@ def _drain_message(node: Node, strategy: DrainStrategy | None) -> str:
 
 async def purge_node(context: Context, request: Request) -> Answer:
     node = await _existing(context, _identifier(request))
-    evaluations = _node_evaluations(context, node, EvalTrigger.NODE_UPDATE)
+    evaluations = _node_evaluations(context, node)
     applied = await context.server.propose(DeregisterNode(node_ids=(node.id,), evaluations=evaluations))
     return _node_updated(context, applied.index, evaluations, None, node_modify_index=applied.index)
 
 
 async def evaluate_node(context: Context, request: Request) -> Answer:
     node = await _existing(context, _identifier(request))
-    evaluations = _node_evaluations(context, node, EvalTrigger.NODE_UPDATE)
+    evaluations = _node_evaluations(context, node)
     if not evaluations:
         return _node_updated(context, 0, (), node)
     applied = await context.server.propose(UpsertEvaluations(evaluations=evaluations))
@@ -184,35 +184,9 @@ def _evaluations(index: int, evaluations: tuple[Evaluation, ...]) -> dict[str, o
     }
 
 
-def _node_evaluations(context: Context, node: Node, trigger: EvalTrigger) -> tuple[Evaluation, ...]:
-    """One for each job that has allocations on the node, and for each system job that might want to be there."""
-    state = context.server.state
-    jobs: dict[tuple[str, str], Job] = {}
-    for alloc in state.allocations_of_node(node.id):
-        job = state.jobs.get((alloc.namespace, alloc.job_id)) or alloc.job
-        assert job is not None
-        jobs[alloc.namespace, alloc.job_id] = job
-    for key, job in state.jobs.items():
-        if job.type in (JobType.SYSTEM, JobType.SYSBATCH) and not job.stop and node.status != NodeStatus.DOWN:
-            jobs[key] = job
-    now = context.server.clock.now_ns()
-    return tuple(
-        Evaluation(
-            id=new_id(context.server.random_bytes),
-            namespace=namespace,
-            priority=job.priority,
-            type=job.type,
-            triggered_by=trigger,
-            job_id=job_id,
-            node_id=node.id,
-            node_modify_index=node.modify_index,
-            status=EvalStatus.PENDING,
-            create_time_ns=now,
-            modify_time_ns=now,
-        )
-        for (namespace, job_id), job in jobs.items()
-        if job.periodic is None and job.parameterized_job is None
-    )
+def _node_evaluations(context: Context, node: Node) -> tuple[Evaluation, ...]:
+    server = context.server
+    return for_node(server.state, node, lambda: new_id(server.random_bytes), server.clock.now_ns())
 
 
 def _event(context: Context, subsystem: str, message: str) -> NodeEvent:
