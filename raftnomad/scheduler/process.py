@@ -13,6 +13,7 @@ import logging
 import mmap
 import os
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,11 +28,16 @@ from raftnomad.scheduler.frames import LENGTH_BYTES, Answer, Request, frame, len
 from raftnomad.scheduler.input import SchedulerInput, SchedulerOutput
 from raftnomad.scheduler.schedule import schedule
 from raftnomad.scheduler.shared_columns import HALVES, bytes_of, write_half
+from raftnomad.scheduler.timing import timed
 
 logger = logging.getLogger(__name__)
 
 SLICE_NODES = 200
 """A delta of more nodes is sent in parts: other work of the event loop comes between."""
+
+
+DIRECT_NODES_MAX = 64
+DIRECT_ALLOCATIONS_MAX = 100
 
 
 class SchedulerFailed(RaftnomadError):
@@ -55,6 +61,8 @@ class SchedulerProcess:
         self._timeout_s = timeout_s
         self._lock = asyncio.Lock()
         self._child: _Child | None = None
+        self._ready = False
+        """The child has answered once. Until then, most of a second, small requests are not made to wait for it."""
 
     @property
     def pid(self) -> int | None:
@@ -63,6 +71,8 @@ class SchedulerProcess:
 
     async def schedule(self, state: State, asked: SchedulerInput) -> SchedulerOutput:
         """`asked` was read from `state` just now. Raises SchedulerFailed."""
+        if not self._ready and self._lock.locked() and _is_small(state, asked):
+            return _directly(state, asked)
         async with self._lock:
             try:
                 async with asyncio.timeout(self._timeout_s):
@@ -76,6 +86,7 @@ class SchedulerProcess:
                 # An answer may still be on its way, which the next request must not take for its own.
                 await self._end()
                 raise
+        self._ready = True
         if answer.output is None:
             raise SchedulerFailed(answer.error)
         return answer.output
@@ -86,8 +97,25 @@ class SchedulerProcess:
 
     async def _end(self) -> None:
         child, self._child = self._child, None
+        self._ready = False
         if child is not None:
             await child.end()
+
+
+def _is_small(state: State, asked: SchedulerInput) -> bool:
+    """Whether it takes so few milliseconds that the event loop can spare them."""
+    wanted = sum(group.count for group in asked.job.task_groups or ()) if asked.job is not None else 0
+    return state.node_table.slots <= DIRECT_NODES_MAX and wanted + len(asked.allocations) <= DIRECT_ALLOCATIONS_MAX
+
+
+def _directly(state: State, asked: SchedulerInput) -> SchedulerOutput:
+    started_ns = time.perf_counter_ns()
+    try:
+        output = schedule(asked, state.node_table)
+    except Exception as error:
+        logger.exception("scheduling evaluation %s failed", asked.evaluation.id)
+        raise SchedulerFailed(f"{type(error).__name__}: {error}") from error
+    return timed(output, time.perf_counter_ns() - started_ns)
 
 
 class _Child:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 from types import SimpleNamespace
@@ -51,6 +52,21 @@ async def test_another_state_is_read_anew() -> None:
             asked = cluster.input(a_job(a_group(count=12)))
             output = await process.schedule(state_of(cluster), asked)
             assert timed(output, 0) == timed(schedule(asked, cluster.table()), 0)
+    finally:
+        await process.close()
+
+
+async def test_small_requests_do_not_wait_for_the_process_to_start() -> None:
+    process = SchedulerProcess()
+    cluster = a_cluster()
+    asked = cluster.input(a_job(a_group(count=2)))
+    try:
+        starting = asyncio.ensure_future(process.schedule(state_of(cluster), asked))
+        await asyncio.sleep(0)
+        output = await process.schedule(state_of(cluster), asked)
+        assert not starting.done()
+        assert timed(output, 0) == timed(schedule(asked, cluster.table()), 0)
+        assert timed(await starting, 0) == timed(output, 0)
     finally:
         await process.close()
 
